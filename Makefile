@@ -1,0 +1,68 @@
+# `make` lists the targets. Each sets up what it needs in .venv and does so again when its lock file changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
+CHECKED := $(wildcard runner tests simulators benchmarks)
+
+# Two test processes: each starts its own servers on its own folders and ports, so they can't meet. More would
+# make the tests that kill processes and wait for deadlines compete for the processor. Tests that must share
+# one server process carry the same `xdist_group` mark.
+PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt torture bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: export RUNNER__STATE_DIR ?= var
+run: $(VENV)/.run ## run the daemon with sample data on 127.0.0.1:8080; ARGS=--once does what is due and ends
+	$(BIN)/runner run --sample $(ARGS)
+
+test: $(VENV)/.dev ## run the whole suite; SERVERS=install installs the real servers it needs, SERVERS=skip doesn't
+	tests/servers/install
+	$(PYTEST) $(ARGS)
+
+lint: $(VENV)/.dev ## check style, format, types and the floors of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(CHECKED)
+	$(BIN)/lint-imports --no-logo
+
+fmt: $(VENV)/.dev ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+torture: $(VENV)/.dev ## kill and restart the daemon a thousand times (an hour or so)
+	tests/servers/install
+	$(BIN)/pytest -m torture --timeout 7200 $(ARGS)
+
+bench: $(VENV)/.bench ## measure speed and memory beside other job queues, print tables
+	tests/servers/install redis-server
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: ## write the lock files from pyproject.toml; ARGS=--upgrade takes newer versions
+	PYTHON=$(PYTHON) requirements/lock $(ARGS)
+
+clean: ## remove .venv and the caches; var/ with its state stays
+	rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "runner needs Python 3.11 or newer; name it with PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps: what a lock file asked for is installed. (Only the existence of pip counts, not its age.)
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/pip
+	$(PIP) install --require-hashes -r requirements/run.txt
+	$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.run
+	$(PIP) install --require-hashes -r requirements/bench.txt
+	@touch $@
