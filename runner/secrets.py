@@ -1,0 +1,66 @@
+"""Secrets and the one mechanism that keeps them out of what leaves the process."""
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Iterable
+from urllib.parse import quote
+
+MASK = "********"
+"""What stands where a secret was."""
+
+SHORTEST = 6
+"""Shorter values are not searched for: they would redact ordinary words."""
+
+_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+_TOKEN_HEADER = re.compile(
+    r"(?i)((?:authorization|zsessionid|x-apikey|api[-_]?key)\"?\s*[:=]\s*\"?)[^\s\",]+(?: [^\s\",]+)?"
+)
+
+
+def _forms(value: str) -> set[str]:
+    """All spellings in which ``value`` may turn up in a text."""
+    raw = value.encode()
+    forms = {
+        value,
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        quote(value, safe=""),
+        quote(value),
+        base64.b64encode(raw).decode().rstrip("="),
+        base64.urlsafe_b64encode(raw).decode().rstrip("="),
+    }
+    forms.update(line for line in value.splitlines() if len(line) >= SHORTEST)
+    return forms
+
+
+class Redactor:
+    """Replaces every known secret in a text, in all its spellings. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Add secrets to what is replaced."""
+        forms = {form for value in values if len(value) >= SHORTEST for form in _forms(value)}
+        with self._lock:
+            if forms <= self._known:
+                return
+            self._known |= forms
+            # The longest first, so that a secret that contains another goes whole.
+            ordered = sorted(self._known, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, ordered)))
+
+    def clean(self, text: str) -> str:
+        """Return ``text`` with every known secret replaced by the mask."""
+        pattern = self._pattern
+        if pattern is not None:
+            text = pattern.sub(MASK, text)
+        if "://" in text:
+            text = _CREDENTIALS_IN_URL.sub(MASK, text)
+        if ":" in text or "=" in text:
+            text = _TOKEN_HEADER.sub(rf"\g<1>{MASK}", text)
+        return text

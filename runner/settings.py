@@ -1,0 +1,241 @@
+"""The configuration: TOML files, overridden by environment, overridden by flags.
+
+``RUNNER__SECTION__KEY`` in the environment sets ``[section] key``; only names with that
+double underscore are read. Durations are written ``"30s"``, sizes ``"64MiB"``. An unknown
+key is an error that names the nearest known one.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from runner.errors import SettingsInvalid
+
+ETC = Path("/etc/integration-runner")
+
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d|w)\s*$")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)?\s*$", re.IGNORECASE)
+_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_BYTES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        found = _DURATION.match(value)
+        if not found:
+            msg = f'{value!r} is not a duration; write for example "30s", "5m" or "2h"'
+            raise ValueError(msg)
+        return timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        msg = f'a duration needs its unit; write "{value}s" for seconds'
+        raise ValueError(msg)  # noqa: TRY004 - pydantic tells the operator a ValueError's text
+    return value
+
+
+def _size(value: object) -> object:
+    if isinstance(value, str):
+        found = _SIZE.match(value)
+        if not found:
+            msg = f'{value!r} is not a size; write for example "512KiB", "64MiB" or "2GiB"'
+            raise ValueError(msg)
+        return int(float(found[1]) * _BYTES[(found[2] or "B").upper()])
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]  # bytes
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A section of the configuration; a key it doesn't know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Server(Section):
+    """The embedded server."""
+
+    listen: str = Field("127.0.0.1:8080", description='address and port; "" switches it off')
+    max_upload: Size = Field(2 * 2**30, description="largest report file that is taken")
+
+
+class Store(Section):
+    """Where everything durable is kept."""
+
+    url: str = Field("", description='"sqlite:///…" or "postgresql+psycopg://…"; "" = runner.db in state_dir')
+
+
+class Engine(Section):
+    """How jobs run."""
+
+    concurrency: int = Field(4, ge=1, le=256, description="jobs that run at the same time")
+    job_timeout: Duration = Field(timedelta(hours=2), description="a job that runs longer is ended")
+    memory_limit: Size = Field(2**30, description="what one job may need; more ends the job")
+    max_attempts: int = Field(3, ge=1, description="runs of a job under which the daemon died")
+    drain_deadline: Duration = Field(
+        timedelta(minutes=5), description="how long running jobs may go on after a stop was asked for"
+    )
+    lease: Duration = Field(
+        timedelta(seconds=30),
+        ge=timedelta(seconds=3),
+        description="silence after which others on the same PostgreSQL take a daemon's jobs back",
+    )
+
+
+class Safety(Section):
+    """What a run may destroy without a person."""
+
+    max_destructive: int = Field(100, ge=0, description="destructive changes in one run")
+    max_destructive_share: Share = Field(0.2, description="of the things the run could destroy")
+    destructive_floor: int = Field(5, ge=0, description="at or below it counts and shares stop nothing")
+    max_pass_share: Share = Field(1.0, description="of the tasks covered that may turn to pass in one run")
+    max_creates: int = Field(0, ge=0, description="creations in one run outside; 0 = without limit")
+
+
+class Plugins(Section):
+    """Connectors of other packages."""
+
+    allow: list[str] = Field([], description="names of connectors of other packages that may load")
+    path: str = Field("", description="a folder with packages, beside those that are installed")
+
+
+class Log(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severity")
+    format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto = console on a terminal, else JSON lines"
+    )
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    state_dir: Path = Field(
+        Path("/var/lib/integration-runner"), description="where store, uploads and socket are"
+    )
+    server: Server = Server()
+    store: Store = Store()
+    engine: Engine = Engine()
+    safety: Safety = Safety()
+    plugins: Plugins = Plugins()
+    log: Log = Log()
+
+    @property
+    def store_url(self) -> str:
+        """The database's URL, with the default filled in."""
+        return self.store.url or f"sqlite:///{self.state_dir.absolute() / 'runner.db'}"
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the configuration; ``SettingsInvalid`` names what is wrong and where.
+
+    ``file`` is read with ``conf.d/*.toml`` beside it. Without one the installed file is
+    read if it is there. ``flags`` are dotted names with values.
+    """
+    environ = os.environ if environ is None else environ
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for path in _files(file):
+        _merge(merged, _read(path), origins, str(path))
+    if "STATE_DIRECTORY" in environ:
+        _merge(merged, {"state_dir": environ["STATE_DIRECTORY"]}, origins, "systemd")
+    _merge(merged, _from_environment(environ), origins, "the environment")
+    for name, value in (flags or {}).items():
+        _merge(merged, _nested(name.split("."), value), origins, "the command line")
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsInvalid(_explain(error, origins)) from None
+
+
+def _files(file: Path | None) -> Iterable[Path]:
+    if file is not None and not file.is_file():
+        msg = f"There is no configuration file {file}."
+        raise SettingsInvalid(msg)
+    main = file or ETC / "runner.toml"
+    if main.is_file():
+        yield main
+    yield from sorted((main.parent / "conf.d").glob("*.toml"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{path}: {error}."
+        raise SettingsInvalid(msg) from None
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path} can't be read: {error}."
+        raise SettingsInvalid(msg) from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in sorted(environ.items()):
+        if name.startswith("RUNNER__"):
+            _merge(found, _nested(name.removeprefix("RUNNER__").lower().split("__"), _typed(value)), {}, "")
+    return found
+
+
+def _typed(value: str) -> Any:
+    """A list in the environment is written as in TOML; all else is text that the model reads."""
+    if value.startswith("["):
+        try:
+            return tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            return value
+    return value
+
+
+def _nested(path: list[str], value: Any) -> dict[str, Any]:
+    for name in reversed(path):
+        value = {name: value}
+    nested: dict[str, Any] = value
+    return nested
+
+
+def _merge(
+    into: dict[str, Any], new: Mapping[str, Any], origins: dict[str, str], origin: str, prefix: str = ""
+) -> None:
+    for name, value in new.items():
+        if isinstance(value, Mapping):
+            inner = into.setdefault(name, {})
+            if isinstance(inner, dict):
+                _merge(inner, value, origins, origin, f"{prefix}{name}.")
+                continue
+        into[name] = value
+        origins[f"{prefix}{name}"] = origin
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = [str(part) for part in problem["loc"]]
+        name = ".".join(path)
+        where = origins.get(name) or next((o for n, o in origins.items() if n.startswith(name)), "")
+        text = _unknown(path) if problem["type"] == "extra_forbidden" else problem["msg"]
+        lines.append(f"{name}: {text.removeprefix('Value error, ')}" + (f" (from {where})" if where else ""))
+    return "\n".join(lines)
+
+
+def _unknown(path: list[str]) -> str:
+    model: Any = Settings
+    for name in path[:-1]:
+        model = model.model_fields[name].annotation
+    near = difflib.get_close_matches(path[-1], model.model_fields, n=1)
+    return f"there is no such setting{f'; did you mean {near[0]!r}?' if near else ''}"
