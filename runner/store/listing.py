@@ -1,0 +1,192 @@
+"""Jobs as the API shows them: one query joins each with its connection, users and upload."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from runner.model.jobs import Kind, Outcome
+from runner.store.pages import Cut, cut
+from runner.store.schema import applications, connections, jobs, projects, uploads, users
+from runner.store.values import to_micros
+
+
+class JobView(NamedTuple):
+    """A job with what is shown of its surroundings. Instants in µs since 1970, JSON as text."""
+
+    id: int
+    uuid: str
+    kind: str
+    state: str
+    outcome: str | None
+    reason: str | None
+    result_message: str
+    automatic: bool
+    preview: bool
+    only: str | None
+    attempt: int
+    cancel_requested: bool
+    retry_of: int | None
+    revert_of: int | None
+    totals: str
+    progress: str
+    created: int
+    started: int | None
+    finished: int | None
+    last_run: int
+    user_id: int | None
+    triggered_by_id: int | None
+    upload_id: int | None
+    user: str | None  # e-mail
+    triggered_by: str | None
+    attachment: str | None
+    upload_removed: int | None
+    connection_id: int
+    system: str
+    alias: str
+    command: str
+    frequency: str
+    params: str
+    project_id: int | None
+    is_file_upload: bool
+    debug_mode: bool
+    inaccessible: bool
+    application_id: int | None
+    business_unit_id: int | None
+
+
+_runner = users.alias("runner")
+_asker = users.alias("asker")
+_ELSEWHERE = {
+    "user": _runner.c.email,
+    "triggered_by": _asker.c.email,
+    "attachment": uploads.c.name,
+    "upload_removed": uploads.c.removed,
+    "application_id": projects.c.application_id,
+    "business_unit_id": applications.c.business_unit_id,
+}
+_OF_CONNECTION = frozenset(JobView._fields[JobView._fields.index("system") : -2])
+"""The fields from ``system`` on, which come from the connection's row."""
+
+
+def _column(name: str) -> sa.ColumnElement[Any]:
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
+    return connections.c[name] if name in _OF_CONNECTION else jobs.c[name]
+
+
+_views = (
+    sa.select(*(_column(name).label(name) for name in JobView._fields))
+    .select_from(jobs)
+    .join(connections, connections.c.id == jobs.c.connection_id)
+    .outerjoin(projects, projects.c.id == connections.c.project_id)
+    .outerjoin(applications, applications.c.id == projects.c.application_id)
+    .outerjoin(uploads, uploads.c.id == jobs.c.upload_id)
+    .outerjoin(_runner, _runner.c.id == jobs.c.user_id)
+    .outerjoin(_asker, _asker.c.id == jobs.c.triggered_by_id)
+)
+_one = _views.where(jobs.c.id == sa.bindparam("job_id"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which jobs a listing is of; None = no matter."""
+
+    kinds: tuple[Kind, ...]
+    previews: bool = False
+    connection_id: int | None = None
+    project_id: int | None = None
+    automatic: bool | None = None
+    ready: bool | None = None
+    succeeded: bool | None = None
+    user: str | None = None  # e-mail, in any case
+
+
+def one(c: sa.Connection, job_id: int) -> JobView | None:
+    """The job with this id."""
+    row = c.execute(_one, {"job_id": job_id}).one_or_none()
+    return None if row is None else JobView._make(row)
+
+
+def page(c: sa.Connection, wanted: Wanted, part: Cut) -> list[JobView]:
+    """Some of the jobs wanted, the newest first."""
+    query = _views.where(*_conditions(wanted))
+    return [JobView._make(row) for row in cut(c, query, jobs.c.id, part, newest_first=True)]
+
+
+def count(c: sa.Connection, wanted: Wanted) -> int:
+    """How many jobs are wanted."""
+    query = sa.select(sa.func.count()).select_from(jobs)
+    # A join that no condition needs would be made for each row all the same.
+    if wanted.project_id is not None:
+        query = query.join(connections, connections.c.id == jobs.c.connection_id)
+    if wanted.user is not None:
+        query = query.outerjoin(_runner, _runner.c.id == jobs.c.user_id)
+    if wanted.previews:
+        return c.scalar(query.where(*_conditions(wanted))) or 0
+    # All without the previews, which are few: so two indexes alone answer the common question.
+    wanted = replace(wanted, previews=True)
+    previews = query.where(sa.text("preview"), *_conditions(wanted, hide_kind=True))
+    return (c.scalar(query.where(*_conditions(wanted))) or 0) - (c.scalar(previews) or 0)
+
+
+def _open() -> sa.Select[Any]:
+    """The ids of unfinished jobs, from the small indexes made for them."""
+    states = ("behind", "pending", "running")
+    parts = [sa.select(jobs.c.id).where(jobs.c.state == sa.literal_column(f"'{s}'")) for s in states]
+    return sa.select(sa.union_all(*parts).subquery().c.id)
+
+
+def _conditions(wanted: Wanted, *, hide_kind: bool = False) -> list[sa.ColumnElement[bool]]:
+    hide_kind = hide_kind or len(wanted.kinds) > 1 or wanted.connection_id is not None
+    found = [_of_kind(wanted, hide=hide_kind)] if len(wanted.kinds) < len(Kind) else []
+    if not wanted.previews:
+        found.append(~jobs.c.preview)
+    if wanted.connection_id is not None:
+        found.append(jobs.c.connection_id == wanted.connection_id)
+    if wanted.project_id is not None:
+        found.append(connections.c.project_id == wanted.project_id)
+    if wanted.automatic is not None:
+        found.append(jobs.c.automatic == wanted.automatic)
+    if wanted.ready is not None:
+        found.append(jobs.c.state == "finished" if wanted.ready else jobs.c.id.in_(_open()))
+    if wanted.succeeded is not None:
+        well = jobs.c.outcome == "succeeded"
+        bad = sa.or_(jobs.c.outcome.is_(None), jobs.c.outcome != "succeeded")
+        found.append(well if wanted.succeeded else bad)
+    if wanted.user is not None:
+        found.append(sa.func.lower(_runner.c.email) == wanted.user.lower())
+    return found
+
+
+def _of_kind(wanted: Wanted, *, hide: bool) -> sa.ColumnElement[bool]:
+    kinds = [kind.value for kind in wanted.kinds]
+    if not hide:
+        return jobs.c.kind == kinds[0]
+    # Hidden from the planner: with its index on several kinds it would sort the whole table.
+    return sa.func.coalesce(jobs.c.kind, "").in_(kinds)
+
+
+def last_failures(c: sa.Connection, limit: int) -> list[JobView]:
+    """The newest jobs that failed."""
+    failed = (jobs.c.outcome != sa.literal_column("'succeeded'"), jobs.c.outcome == "failed", ~jobs.c.preview)
+    rows = c.execute(_views.where(*failed).order_by(jobs.c.id.desc()).limit(limit))
+    return [JobView._make(row) for row in rows]
+
+
+def totals(c: sa.Connection) -> dict[str, int]:
+    """How many jobs there are in all, and how many of them didn't succeed."""
+    every = c.scalar(sa.select(sa.func.count()).select_from(jobs)) or 0
+    bad = sa.select(sa.func.count()).where(jobs.c.outcome != sa.literal_column("'succeeded'"))
+    return {"all": every, "unsuccessful": c.scalar(bad) or 0}
+
+
+def finished_since(c: sa.Connection, instant: datetime) -> list[tuple[int, Outcome]]:
+    """Jobs that ended since ``instant``, by id, with how they ended; previews are left out."""
+    query = (
+        sa.select(jobs.c.id, jobs.c.outcome)
+        .where(jobs.c.finished >= to_micros(instant), sa.not_(jobs.c.preview))
+        .order_by(jobs.c.id)
+    )
+    return [(row.id, Outcome(row.outcome)) for row in c.execute(query)]

@@ -1,0 +1,330 @@
+"""The platform's side of a run, on the store: tasks as connectors read them, and the
+writes of a plan, a batch at a time, in the transaction that settles their rows.
+
+``before`` is compared inside that transaction: a thing that someone else changed since it
+was read is skipped and named, never overwritten.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from runner.errors import Refused
+from runner.messages import OutcomeRow
+from runner.model.changes import ASSIGNED, ChangeState, Op, StoredChange
+from runner.model.platform import Meaning, Project
+from runner.store.schema import analysis_sessions, applications, business_units, notes, projects, tasks
+from runner.store.values import from_json, from_micros, to_json, to_micros
+
+MEANINGS = {"TS1": Meaning.DONE, "TS2": Meaning.TODO, "TS3": Meaning.NA}
+"""The task statuses and what they mean."""
+
+
+def project(c: sa.Connection, project_id: int) -> Project:
+    """The project with its chain of names, or ``Refused`` if there is none."""
+    row = c.execute(
+        sa.select(
+            projects.c.id,
+            projects.c.name,
+            projects.c.slug,
+            applications.c.name.label("application"),
+            business_units.c.name.label("business_unit"),
+        )
+        .join(applications, applications.c.id == projects.c.application_id)
+        .join(business_units, business_units.c.id == applications.c.business_unit_id)
+        .where(projects.c.id == project_id)
+    ).one_or_none()
+    if row is None:
+        msg = f"There is no project {project_id}."
+        raise Refused(msg, field="project", status=404)
+    return Project(
+        id=row.id,
+        name=row.name,
+        slug=row.slug,
+        application=row.application,
+        business_unit=row.business_unit,
+    )
+
+
+def task_page(
+    c: sa.Connection, project_id: int, *, after: int, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Tasks of a project past the cursor, as the pipe carries them; the next cursor or None."""
+    rows = c.execute(
+        sa.select(tasks)
+        .where(tasks.c.project_id == project_id, tasks.c.id > after)
+        .order_by(tasks.c.id)
+        .limit(limit)
+    ).all()
+    page = [
+        {
+            "id": f"{project_id}-{row.task_id}",
+            "task_id": row.task_id,
+            "title": row.title,
+            "text": row.text,
+            "phase": row.phase,
+            "priority": row.priority,
+            "status": row.status,
+            "meaning": MEANINGS[row.status].value,
+            "verification_status": row.verification_status,
+            "updated": from_micros(row.updated).isoformat(),
+            "cwes": from_json(row.cwes),
+            "categories": from_json(row.categories),
+            "catch_all": row.catch_all,
+            "tags": from_json(row.tags),
+            "results": from_json(row.results),
+        }
+        for row in rows
+    ]
+    return page, rows[-1].id if len(rows) == limit else None
+
+
+class _Writing(NamedTuple):
+    """What a batch is written with."""
+
+    c: sa.Connection
+    author: int | None
+    micros: int
+
+
+Assigned = Mapping[tuple[str, str], Mapping[str, Any]]
+"""What earlier changes of the run were given, by kind and key."""
+
+
+def apply(
+    c: sa.Connection,
+    batch: Sequence[StoredChange],
+    *,
+    author: int | None,
+    now: datetime,
+    assigned: Assigned,
+) -> list[OutcomeRow]:
+    """Make a batch of platform changes; tell the outcome of each, in the batch's order."""
+    writing = _Writing(c, author, to_micros(now))
+    known = dict(assigned)
+    outcomes: list[OutcomeRow] = []
+    for kind, group in groupby(batch, key=lambda change: change.kind):
+        rows = list(group)
+        handler = _HANDLERS.get(kind)
+        if handler is None:
+            outcomes += [_failed(row, f"The platform has nothing called {kind!r}.") for row in rows]
+            continue
+        for row in rows:
+            row.after = resolve(row.after, known)
+        for row, outcome in zip(rows, handler(writing, rows), strict=True):
+            outcomes.append(outcome)
+            if outcome.assigned is not None:
+                known[row.kind, row.key] = from_json(outcome.assigned)
+    return outcomes
+
+
+def resolve(value: Any, assigned: Assigned) -> Any:
+    """``value`` with the placeholders of assigned values filled in."""
+    if isinstance(value, dict):
+        if set(value) == {ASSIGNED}:
+            kind, key, field = value[ASSIGNED]
+            return assigned.get((kind, key), {}).get(field)
+        return {name: resolve(part, assigned) for name, part in value.items()}
+    if isinstance(value, list):
+        return [resolve(part, assigned) for part in value]
+    return value
+
+
+def references(value: Any) -> list[tuple[str, str]]:
+    """Kind and key of all changes whose assigned values ``value`` refers to."""
+    if isinstance(value, dict):
+        if set(value) == {ASSIGNED}:
+            kind, key, _ = value[ASSIGNED]
+            return [(kind, key)]
+        return [found for part in value.values() for found in references(part)]
+    if isinstance(value, list):
+        return [found for part in value for found in references(part)]
+    return []
+
+
+def _done(change: StoredChange, assigned: Mapping[str, Any] | None = None) -> OutcomeRow:
+    return OutcomeRow(
+        change.sequence, ChangeState.DONE, "", None if assigned is None else to_json(dict(assigned))
+    )
+
+
+def _failed(change: StoredChange, message: str) -> OutcomeRow:
+    return OutcomeRow(change.sequence, ChangeState.FAILED, message, None)
+
+
+def _conflict(change: StoredChange, message: str) -> OutcomeRow:
+    return OutcomeRow(change.sequence, ChangeState.SKIPPED, f"conflict: {message}", None)
+
+
+# --- analysis sessions -------------------------------------------------------------------
+
+
+def _sessions(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+    return [_session(w, change) for change in batch]
+
+
+def _session(w: _Writing, change: StoredChange) -> OutcomeRow:
+    if change.op is Op.DELETE:
+        w.c.execute(sa.delete(analysis_sessions).where(analysis_sessions.c.key == change.key))
+        return _done(change)
+    after = change.after or {}
+    # A resumed run finds its own session by the key and makes no second one.
+    found = w.c.scalar(sa.select(analysis_sessions.c.id).where(analysis_sessions.c.key == change.key))
+    if found is None:
+        found = w.c.execute(
+            sa.insert(analysis_sessions)
+            .values(
+                project_id=after["project"],
+                analysis_ref=after["analysis_ref"],
+                analysis_type=after["analysis_type"],
+                key=change.key,
+                created=w.micros,
+            )
+            .returning(analysis_sessions.c.id)
+        ).scalar_one()
+    return _done(change, {"id": found})
+
+
+# --- tasks and their verification --------------------------------------------------------
+
+_TASK_FIELDS: Mapping[str, Callable[[Any], Any]] = {
+    "status": str,
+    "verification_status": str,
+    "results": lambda value: to_json(dict(sorted(value.items()))),
+    "title": str,
+    "text": str,
+    "priority": int,
+}
+
+
+def _load(w: _Writing, batch: Sequence[StoredChange]) -> dict[str, SimpleNamespace]:
+    """The tasks that a batch is about, by the API's id ("7-T21")."""
+    wanted: dict[int, list[str]] = {}
+    for change in batch:
+        number, _, task_id = change.key.partition("-")
+        if number.isdecimal() and task_id:
+            wanted.setdefault(int(number), []).append(task_id)
+    found: dict[str, SimpleNamespace] = {}
+    for project_id, task_ids in wanted.items():
+        query = sa.select(tasks).where(tasks.c.project_id == project_id, tasks.c.task_id.in_(task_ids))
+        for row in w.c.execute(query).mappings():
+            found[f"{project_id}-{row['task_id']}"] = SimpleNamespace(**row)
+    return found
+
+
+def _differing(row: SimpleNamespace, expected: Mapping[str, Any] | None) -> str | None:
+    """The first expected field that the task doesn't have, as a sentence; None if all agree."""
+    for name, value in (expected or {}).items():
+        column = _TASK_FIELDS.get(name)
+        if column is None:
+            continue
+        there = getattr(row, name)
+        if name == "results":
+            there, value = from_json(there), dict(value)  # noqa: PLW2901 - compared as values
+        if there != value:
+            return f"{name} is {there!r} now, {value!r} was expected."
+    return None
+
+
+def _tasks(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+    there = _load(w, batch)
+    outcomes: list[OutcomeRow] = []
+    updates: list[dict[str, Any]] = []
+    written: list[dict[str, Any]] = []
+    for change in batch:
+        row = there.get(change.key)
+        if row is None:
+            outcomes.append(_conflict(change, f"there is no task {change.key} any more."))
+            continue
+        differing = _differing(row, change.before)
+        if differing is not None:
+            outcomes.append(_conflict(change, differing))
+            continue
+        after = change.after or {}
+        fields = {name: column(after[name]) for name, column in _TASK_FIELDS.items() if name in after}
+        if fields.get("status", row.status) != row.status:
+            row.status_updated = w.micros
+        vars(row).update(fields)  # a later change of this batch finds the task as this one leaves it
+        updates.append(
+            {
+                "b_id": row.id,
+                "b_updated": w.micros,
+                "b_status_updated": row.status_updated,
+                **{f"b_{name}": getattr(row, name) for name in _TASK_FIELDS},
+            }
+        )
+        if "note" in after:
+            written.append(_note_row(w, row.id, after["note"]))
+        elif change.before and "note" in change.before:
+            # A revert: what the run said of the task goes with what it did to it.
+            session = change.before["note"].get("session")
+            w.c.execute(sa.delete(notes).where(notes.c.task == row.id, notes.c.session_id == session))
+        outcomes.append(_done(change))
+    if updates:
+        w.c.execute(_update_task, updates)
+    if written:
+        w.c.execute(_insert_note, written)
+    return outcomes
+
+
+_update_task = (
+    sa.update(tasks)
+    .where(tasks.c.id == sa.bindparam("b_id"))
+    .values(
+        **{name: sa.bindparam(f"b_{name}") for name in _TASK_FIELDS},
+        updated=sa.bindparam("b_updated"),
+        status_updated=sa.bindparam("b_status_updated"),
+    )
+)
+_insert_note = sa.insert(notes)
+
+
+def _note_row(w: _Writing, task: int, note: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "task": task,
+        "text": note["text"],
+        "automatic": True,
+        "user_id": w.author,
+        "session_id": note.get("session"),
+        "analysis_type": note.get("analysis_type"),
+        "status": note.get("status"),
+        "confidence": note.get("confidence"),
+        "behaviour": note.get("behaviour"),
+        "findings": to_json(note["findings"]) if "findings" in note else None,
+        "created": w.micros,
+        "updated": w.micros,
+    }
+
+
+# --- plain notes -------------------------------------------------------------------------
+
+
+def _notes(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+    """Notes by task and text: the key is the task's, and the text tells one from another."""
+    there = _load(w, batch)
+    outcomes = []
+    for change in batch:
+        row = there.get(change.key)
+        if row is None:
+            outcomes.append(_conflict(change, f"there is no task {change.key} any more."))
+            continue
+        text = (change.after or change.before or {})["text"]
+        same = sa.and_(notes.c.task == row.id, notes.c.text == text)
+        if change.op is Op.DELETE:
+            w.c.execute(sa.delete(notes).where(same))
+        elif w.c.scalar(sa.select(notes.c.id).where(same).limit(1)) is None:
+            w.c.execute(_insert_note, [_note_row(w, row.id, {"text": text})])
+        outcomes.append(_done(change))
+    return outcomes
+
+
+_HANDLERS: Mapping[str, Callable[[_Writing, Sequence[StoredChange]], list[OutcomeRow]]] = {
+    "analysis-session": _sessions,
+    "verification": _tasks,
+    "task": _tasks,
+    "note": _notes,
+}

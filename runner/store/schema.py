@@ -1,0 +1,322 @@
+"""The tables, as SQLAlchemy Core sees them. Migrations stand in ``migrations/``.
+
+Instants are integers: microseconds since 1970-01-01 UTC. JSON is text. Booleans are
+Booleans. One number space of jobs for all kinds.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+_Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_Instant = sa.BigInteger
+
+
+def _key() -> sa.Column[int]:
+    return sa.Column("id", _Id, primary_key=True, autoincrement=True)
+
+
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    comment="what the store knows of itself: its identity, whether it is paused",
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    _key(),
+    sa.Column("email", sa.Text, nullable=False),
+    sa.Column("first_name", sa.Text, nullable=False, server_default=""),
+    sa.Column("last_name", sa.Text, nullable=False, server_default=""),
+    sa.Column("role", sa.Text, nullable=False, server_default="UR5"),
+    sa.Column("is_active", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("is_superuser", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("is_service", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("date_joined", _Instant, nullable=False),
+    sa.Column("last_login", _Instant),
+    sqlite_autoincrement=True,
+)
+sa.Index("users_email", sa.func.lower(users.c.email), unique=True)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    _key(),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("hash", sa.Text, nullable=False, unique=True),  # SHA-256 of the token, hexadecimal
+    sa.Column("scopes", sa.Text, nullable=False),  # JSON array
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("expires", _Instant),
+    sa.Column("last_used", _Instant),
+    sqlite_autoincrement=True,
+)
+
+business_units = sa.Table(
+    "business_units",
+    metadata,
+    _key(),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("slug", sa.Text, nullable=False),
+    sa.Column("created", _Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+applications = sa.Table(
+    "applications",
+    metadata,
+    _key(),
+    sa.Column("business_unit_id", sa.ForeignKey("business_units.id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("slug", sa.Text, nullable=False),
+    sa.Column("priority", sa.Text, nullable=False, server_default="0-none"),
+    sa.Column("created", _Instant, nullable=False),
+    sa.UniqueConstraint("business_unit_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+projects = sa.Table(
+    "projects",
+    metadata,
+    _key(),
+    sa.Column("application_id", sa.ForeignKey("applications.id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("slug", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False, server_default=""),
+    sa.Column("archived", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("updated", _Instant, nullable=False),
+    sa.UniqueConstraint("application_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    _key(),
+    sa.Column("project_id", sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("task_id", sa.Text, nullable=False),  # "T21"
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False, server_default=""),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("phase", sa.Text, nullable=False),  # slug
+    sa.Column("status", sa.Text, nullable=False, server_default="TS2"),
+    sa.Column("verification_status", sa.Text, nullable=False, server_default="none"),
+    sa.Column("cwes", sa.Text, nullable=False, server_default="[]"),  # JSON array of numbers
+    sa.Column("categories", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("catch_all", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("tags", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("results", sa.Text, nullable=False, server_default="{}"),  # verification by scanner
+    sa.Column("status_updated", _Instant),
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("updated", _Instant, nullable=False),
+    sa.UniqueConstraint("project_id", "task_id"),
+    sqlite_autoincrement=True,
+)
+sa.Index("tasks_by_project", tasks.c.project_id, tasks.c.id)
+
+analysis_sessions = sa.Table(
+    "analysis_sessions",
+    metadata,
+    _key(),
+    sa.Column("project_id", sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("analysis_ref", sa.Text, nullable=False),
+    sa.Column("analysis_type", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False, unique=True),  # the change that made it, recognised on re-read
+    sa.Column("created", _Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+notes = sa.Table(
+    "notes",
+    metadata,
+    _key(),
+    sa.Column("task", sa.ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("automatic", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("user_id", sa.ForeignKey("users.id")),
+    sa.Column("session_id", sa.ForeignKey("analysis_sessions.id", ondelete="CASCADE"), index=True),
+    sa.Column("analysis_type", sa.Text),  # the rest is set on analysis notes only
+    sa.Column("status", sa.Text),
+    sa.Column("confidence", sa.Text),
+    sa.Column("behaviour", sa.Text),
+    sa.Column("findings", sa.Text),  # JSON array
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("updated", _Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("notes_by_task", notes.c.task, notes.c.id)
+
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    _key(),
+    sa.Column("name", sa.Text, nullable=False),  # as the sender called it
+    sa.Column("file", sa.Text, nullable=False),  # below the state directory's uploads/
+    sa.Column("size", sa.BigInteger, nullable=False),  # bytes
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("removed", _Instant),
+    sqlite_autoincrement=True,
+)
+
+connections = sa.Table(
+    "connections",
+    metadata,
+    _key(),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("system", sa.Text, nullable=False),
+    sa.Column("alias", sa.Text, nullable=False),
+    sa.Column("command", sa.Text, nullable=False),
+    sa.Column("frequency", sa.Text, nullable=False, server_default="manually"),
+    sa.Column("project_id", sa.ForeignKey("projects.id")),
+    sa.Column("params", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("safety", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("enabled", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("is_file_upload", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("debug_mode", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("inaccessible", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("memory", sa.Text, nullable=False, server_default="{}"),  # what its runs remember for the next
+    sa.Column("next_run", _Instant),
+    sa.Column("deleted", _Instant),  # out of use; the row stays, for its jobs refer to it
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("updated", _Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("connections_by_kind", connections.c.kind, connections.c.id)
+sa.Index(
+    "connections_upload",
+    connections.c.project_id,
+    connections.c.system,
+    unique=True,
+    sqlite_where=connections.c.is_file_upload,
+    postgresql_where=connections.c.is_file_upload,
+)
+sa.Index(
+    "connections_due",
+    connections.c.next_run,
+    sqlite_where=connections.c.next_run.is_not(None),
+    postgresql_where=connections.c.next_run.is_not(None),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    _key(),
+    sa.Column("uuid", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("connection_id", sa.ForeignKey("connections.id"), nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("result_message", sa.Text, nullable=False, server_default=""),
+    sa.Column("automatic", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("preview", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("only", sa.Text),
+    sa.Column("user_id", sa.ForeignKey("users.id")),
+    sa.Column("triggered_by_id", sa.ForeignKey("users.id")),
+    sa.Column("upload_id", sa.ForeignKey("uploads.id")),
+    sa.Column("slot", _Instant),  # the scheduled instant, on jobs of the scheduler
+    sa.Column(
+        "attempt", sa.Integer, nullable=False, server_default="0"
+    ),  # counts claims; the fence of each write
+    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),  # daemons that died running it
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_until", _Instant),  # by the database's clock; PostgreSQL and agents only
+    sa.Column("not_before", _Instant, nullable=False),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False, server_default=sa.false()),
+    # No foreign keys to jobs themselves: SQLite looks for children at each INSERT … RETURNING.
+    sa.Column("retry_of", _Id),
+    sa.Column("revert_of", _Id),
+    sa.Column("totals", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("progress", sa.Text, nullable=False, server_default=""),
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("started", _Instant),
+    sa.Column("finished", _Instant),
+    sa.Column("last_run", _Instant, nullable=False),
+    sa.UniqueConstraint("connection_id", "slot"),
+    sqlite_autoincrement=True,
+)
+
+
+def _partial(
+    name: str,
+    *columns: sa.Column[object],
+    where: sa.ColumnElement[bool] | sa.TextClause,
+    unique: bool = False,
+) -> None:
+    sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+# One claimable or running job per connection: "one at a time" holds by structure.
+_partial(
+    "jobs_one_at_a_time",
+    jobs.c.connection_id,
+    where=sa.or_(
+        jobs.c.state == sa.literal_column("'pending'"), jobs.c.state == sa.literal_column("'running'")
+    ),
+    unique=True,
+)
+# A claim is a range of this index, however long the backlog is.
+_partial("jobs_claimable", jobs.c.not_before, jobs.c.id, where=jobs.c.state == sa.literal_column("'pending'"))
+_partial("jobs_behind", jobs.c.connection_id, jobs.c.id, where=jobs.c.state == sa.literal_column("'behind'"))
+_partial("jobs_unsuccessful", jobs.c.id, where=jobs.c.outcome != sa.literal_column("'succeeded'"))
+_partial("jobs_by_upload", jobs.c.upload_id, where=jobs.c.upload_id.is_not(None))
+_partial("jobs_previews", jobs.c.id, where=sa.text("preview"))
+sa.Index("jobs_by_kind", jobs.c.kind, jobs.c.id)
+sa.Index("jobs_by_connection", jobs.c.connection_id, jobs.c.id)
+
+reads = sa.Table(
+    "reads",
+    metadata,
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("complete", sa.Boolean, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("target_size", sa.BigInteger),
+    sa.Column("additions_hold", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("why", sa.Text, nullable=False, server_default=""),
+    comment="which readings of a run were proven whole, and how large the target was",
+)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("op", sa.Text, nullable=False),
+    sa.Column("destructive", sa.Boolean, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("before", sa.Text),  # JSON; null = absent
+    sa.Column("after", sa.Text),
+    sa.Column("proof", sa.Text),  # name of the reading it rests on
+    sa.Column("why", sa.Text, nullable=False, server_default=""),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.Column("assigned", sa.Text),
+    sa.Column("settled", _Instant),
+    sqlite_with_rowid=False,
+    comment="the plan, the preview, the progress, the journal and the source of a revert",
+)
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    _key(),
+    sa.Column(
+        "connection_id", sa.ForeignKey("connections.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sa.Column("allowed", sa.Integer, nullable=False),  # destructive changes
+    sa.Column("user_id", sa.ForeignKey("users.id")),
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("until", _Instant, nullable=False),
+    sa.Column("used_by", _Id),  # the job
+    sqlite_autoincrement=True,
+)
