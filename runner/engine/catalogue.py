@@ -1,0 +1,45 @@
+"""The systems there are connectors for, as their workers describe them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.model.jobs import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """One system. Of a broken plug-in only ``id`` and ``broken`` mean anything."""
+
+    id: str
+    kind: Kind
+    name: str
+    short_name: str
+    command: str
+    file_upload: bool = False
+    writes_outside: bool = False
+    secrets: tuple[str, ...] = ()  # parameters that are secret, in all spellings
+    schema: dict[str, Any] = field(default_factory=dict)  # JSON schema of the parameters
+    broken: str | None = None
+
+
+def from_description(described: dict[str, Any]) -> dict[str, System]:
+    """Build the catalogue from a worker's answer to ``describe``."""
+    return {name: _system(name, entry) for name, entry in described.items()}
+
+
+def _system(name: str, entry: dict[str, Any]) -> System:
+    if "broken" in entry:
+        return System(
+            id=name, kind=Kind.ANALYSIS, name=name, short_name=name, command="", broken=str(entry["broken"])
+        )
+    return System(
+        id=name,
+        kind=Kind(entry["kind"]),
+        name=str(entry["name"]),
+        short_name=str(entry["short_name"]),
+        command=str(entry["command"]),
+        file_upload=bool(entry["file_upload"]),
+        writes_outside=bool(entry["writes_outside"]),
+        secrets=tuple(entry["secrets"]),
+        schema=entry["schema"],
+    )

@@ -1,0 +1,260 @@
+"""The engine: slots that run jobs, and the keeper that watches over claims.
+
+It owns no intake and no delivery: whoever commits a job calls ``wake``.
+"""
+
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import structlog
+
+from runner.engine.attempt import Result
+from runner.engine.catalogue import System
+from runner.engine.probes import Probes
+from runner.engine.slot import HandedBack, Slot
+from runner.engine.talk import Surroundings
+from runner.engine.workers import WorkerFactory
+from runner.errors import Cancelled, StoreError
+from runner.model.jobs import Claim, Outcome
+from runner.settings import Settings
+from runner.store import queue
+from runner.store.database import Database
+
+_LOOK_EVERY = {"sqlite": 5.0, "postgresql": 0.25}
+"""Seconds after which an idle slot looks for work by itself: others may enqueue on PostgreSQL."""
+
+_KEEP_EVERY = 1.0  # seconds between the keeper's rounds
+_RENEWALS = 3  # of a lease before it runs out, so that one may fail
+
+
+class Engine:
+    """Runs what is pending, ``concurrency`` jobs at a time."""
+
+    def __init__(self, settings: Settings, database: Database, *, clock: Callable[[], datetime]) -> None:
+        self.settings = settings
+        self.database = database
+        self.clock = clock
+        self.owner = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+        self.factory = WorkerFactory(
+            state_dir=settings.state_dir, allow=list(settings.plugins.allow), path=settings.plugins.path
+        )
+        self.surroundings = Surroundings(
+            database=database,
+            clock=clock,
+            safety=settings.safety,
+            uploads=str(settings.state_dir / "uploads"),
+            memory_limit=settings.engine.memory_limit,
+        )
+        self.probes = Probes(self.factory)
+        self.claiming = True
+        self._wanting = True  # whether to claim again once the store takes writes again
+        self.store_trouble: str | None = None  # why the store takes nothing, for /-/ready
+        self.work_version = 0
+        self.stopped = False
+        self._stopping = False
+        self._work = threading.Condition()
+        self._slots: list[Slot] = []
+        self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._keeper_stop = threading.Event()
+        self._log = structlog.get_logger(part="engine")
+
+    # --- life --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take back what a dead daemon left running, then take jobs."""
+        leftovers = self.factory.end_leftovers()
+        if leftovers:
+            self._log.warning("leftover_workers_were_ended", number=leftovers)
+        self._rescue(expired_only=self.database.dialect != "sqlite")
+        self._slots = [Slot(self, number) for number in range(self.settings.engine.concurrency)]
+        for slot in self._slots:
+            slot.prepare()
+            slot.start()
+        self._keeper.start()
+
+    def stop(self, *, deadline: float) -> bool:
+        """Let running jobs end for ``deadline`` seconds, then give them back.
+
+        True if all ended by themselves.
+        """
+        self.stop_claiming()
+        self._stopping = True
+        self.wake()
+        end = time.monotonic() + deadline
+        for slot in self._slots:
+            slot.join(max(0.0, end - time.monotonic()))
+        drained = not any(slot.is_alive() for slot in self._slots)
+        if not drained:
+            self.give_back()
+        self._keeper_stop.set()
+        if self._keeper.is_alive():
+            self._keeper.join()
+        self.probes.close()
+        self.stopped = True
+        return drained
+
+    def stop_claiming(self) -> None:
+        """Take no new job; those that run go on."""
+        self._wanting = self.claiming = False
+
+    def running(self) -> bool:
+        """Whether any job runs here, or its end isn't recorded yet."""
+        return any(slot.job is not None for slot in self._slots)
+
+    def give_back(self) -> None:
+        """Stop all runs at once and hand their jobs back to the queue."""
+        for slot in self._slots:
+            slot.stop_job(HandedBack("The daemon stops."))
+        for slot in self._slots:
+            slot.join(15)
+
+    # --- what others call ----------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Look for work: something was enqueued."""
+        self.more_work()
+
+    def cancel(self, job_id: int) -> None:
+        """End a running job that is asked to end."""
+        for slot in self._slots:
+            slot.stop_job(Cancelled("Cancelled."), job_id=job_id)
+
+    def systems(self) -> Mapping[str, System]:
+        """All systems there are connectors for."""
+        return self.probes.systems()
+
+    def validate(self, system: str, params: dict[str, Any]) -> None:
+        """Raise ``Refused`` if a system's connector doesn't take these parameters."""
+        self.probes.validate(system, params)
+
+    def status(self) -> dict[str, Any]:
+        """What a person wants to know of the engine."""
+        return {
+            "owner": self.owner,
+            "slots": len(self._slots),
+            "running": [slot.job.id for slot in self._slots if slot.job is not None],
+            "claiming": self.claiming,
+            "trouble": self.store_trouble,
+        }
+
+    def healthy(self) -> bool:
+        """Whether the loops make progress."""
+        return not self._slots or (self._keeper.is_alive() and all(slot.is_alive() for slot in self._slots))
+
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        with self.database.read() as c:
+            return not queue.anything_open(c)
+
+    # --- what slots call -----------------------------------------------------------------
+
+    def wait_for_work(self, seen: int) -> bool:
+        """Sleep until there may be work that wasn't there at version ``seen``; False = stop."""
+        with self._work:
+            self._work.wait_for(
+                lambda: self._stopping or self.work_version != seen, _LOOK_EVERY[self.database.dialect]
+            )
+            return not self._stopping
+
+    def more_work(self) -> None:
+        """Let one idle slot look for work."""
+        with self._work:
+            self.work_version += 1
+            if self._stopping:
+                self._work.notify_all()
+            else:
+                self._work.notify()
+
+    def job_began(self, claim: Claim) -> None:
+        """A slot has taken a job."""
+        self._log.debug("job_started", job=claim.job.id, attempt=claim.job.attempt)
+
+    def job_ended(self, claim: Claim, result: Result | None, *, recorded: bool) -> None:
+        """A job's end is committed (or wasn't ours to record any more)."""
+        if result is None:
+            self._log.info("job_was_handed_back", job=claim.job.id)
+            return
+        write = self._log.info if result.outcome is Outcome.SUCCEEDED else self._log.warning
+        started = claim.job.started or self.clock()
+        write(
+            "job_finished",
+            job=claim.job.id,
+            connection=claim.connection.id,
+            system=claim.connection.system,
+            alias=claim.connection.alias,
+            outcome=result.outcome.value,
+            reason=result.reason.value if result.reason else None,
+            message=result.message,
+            attempt=claim.job.attempt,
+            preview=claim.job.preview,
+            seconds=round((self.clock() - started).total_seconds(), 3),
+            recorded=recorded,
+            detail=result.detail,
+            **result.totals,
+        )
+
+    def store_refused(self, error: StoreError) -> None:
+        """A commit failed for want of space or connection: claim nothing until one fits."""
+        if self.store_trouble is None:
+            self._log.error("store_refused", why=error.message, detail=error.detail)
+        self.store_trouble = error.message
+        self.claiming = False
+
+    def store_took(self) -> None:
+        """A commit went through."""
+        if self.store_trouble is not None:
+            self._log.info("store_takes_again")
+            self.store_trouble = None
+            self.claiming = self._wanting
+
+    # --- the keeper ----------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        """Renew leases, take back those of dead daemons, pass on cancellations."""
+        renewed, lease = 0.0, self.settings.engine.lease
+        every = lease.total_seconds() / _RENEWALS
+        while not self._keeper_stop.wait(_KEEP_EVERY):
+            try:
+                if self.store_trouble is not None:
+                    self._probe_store()
+                self._pass_on_cancellations()
+                if self.database.dialect != "sqlite" and time.monotonic() - renewed >= every:
+                    renewed = time.monotonic()
+                    self.database.write(partial(queue.renew, owner=self.owner, lease=lease))
+                    self._rescue(expired_only=True)
+            except StoreError as error:
+                self.store_refused(error)
+            except Exception:  # noqa: BLE001 - the keeper outlives whatever one round meets
+                self._log.exception("keeper_failed")
+
+    def _probe_store(self) -> None:
+        self.database.write(lambda c: queue.renew(c, owner=""))
+        self.store_took()
+        self.more_work()
+
+    def _pass_on_cancellations(self) -> None:
+        running = [slot.job.id for slot in self._slots if slot.job is not None]
+        if running:
+            with self.database.read() as c:
+                asked = queue.cancel_requested(c, running)
+            for job_id in asked:
+                self.cancel(job_id)
+
+    def _rescue(self, *, expired_only: bool) -> None:
+        again, gave_up = self.database.write(
+            partial(
+                queue.rescue,
+                now=self.clock(),
+                max_attempts=self.settings.engine.max_attempts,
+                expired_only=expired_only,
+            )
+        )
+        if again or gave_up:
+            self._log.warning("jobs_were_rescued", again=again, gave_up=gave_up)
+            self.more_work()

@@ -1,0 +1,110 @@
+"""Making a plan that was judged: batch by batch, the destructive last.
+
+A change for the outside is committed as ``intended`` before it is sent. Its outcome is
+committed with the next batch's intention, so that a batch costs one commit.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+
+from runner.engine.ledger import Ledger
+from runner.engine.talk import PAGE, Surroundings, Talk, out_of_turn
+from runner.errors import Internal
+from runner.messages import OutcomeRow, Outcomes, PlanRow, encode
+from runner.model.changes import ASSIGNED, StoredChange, Target
+from runner.model.jobs import Job
+from runner.store import changes, platform
+from runner.store.values import from_json
+
+
+class Making:
+    """The writes of one attempt's plan."""
+
+    def __init__(self, job: Job, talk: Talk, ledger: Ledger, around: Surroundings) -> None:
+        self._job = job
+        self._talk = talk
+        self._ledger = ledger
+        self._around = around
+        self._wanted: set[tuple[str, str]] = set()  # whose assigned values later changes refer to
+        self._assigned: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def note_references(self, rows: Iterable[PlanRow]) -> None:
+        """Remember which changes' assigned values the plan refers to."""
+        for row in rows:
+            if row.after is not None and ASSIGNED in row.after:
+                self._wanted.update(platform.references(json.loads(row.after)))
+
+    def make(self, batch_size: int | None) -> None:
+        """Make all that is planned; ``batch_size`` is what apply() takes, None = there is none."""
+        for destructive in (False, True):
+            after = 0
+            while page := self._page(destructive=destructive, after=after):
+                after = page[-1].sequence
+                for target, group in groupby(page, key=lambda change: change.target):
+                    if target is Target.PLATFORM:
+                        self._ledger.flush()
+                        self._on_platform(list(group))
+                    else:
+                        self._outside(list(group), batch_size)
+        self._ledger.flush()
+
+    def _page(self, *, destructive: bool, after: int) -> list[StoredChange]:
+        with self._around.database.read() as c:
+            return changes.page(c, self._job.id, destructive=destructive, after=after, limit=PAGE)
+
+    def _on_platform(self, rows: list[StoredChange]) -> None:
+        """Write the batch and its outcomes in one transaction."""
+
+        def write(c: sa.Connection) -> list[OutcomeRow]:
+            now = self._around.clock()
+            outcomes = platform.apply(c, rows, author=self._job.user_id, now=now, assigned=self._assigned)
+            changes.settle(c, self._job.id, outcomes, now=now)
+            return outcomes
+
+        self._keep_assigned(rows, self._ledger.write(write))
+
+    def _outside(self, rows: list[StoredChange], batch_size: int | None) -> None:
+        if batch_size is None:
+            msg = "The plan has changes for the outside system, but its connector has no apply()."
+            raise Internal(msg)
+        for start in range(0, len(rows), batch_size):
+            batch = rows[start : start + batch_size]
+            self._ledger.flush(intend=[row.sequence for row in batch])
+            self._talk.send(encode("apply", changes=[self._sent(row) for row in batch]))
+            self._await_outcomes(batch)
+
+    def _await_outcomes(self, batch: list[StoredChange]) -> None:
+        known = {row.sequence for row in batch}
+        while True:
+            message = self._talk.receive()
+            if not isinstance(message, Outcomes) or not known.issuperset(
+                row.sequence for row in message.rows
+            ):
+                raise out_of_turn(message)
+            self._ledger.note(message.rows)
+            self._keep_assigned(batch, message.rows)
+            if message.last:
+                return
+
+    def _keep_assigned(self, batch: Sequence[StoredChange], outcomes: Sequence[OutcomeRow]) -> None:
+        if not self._wanted:
+            return
+        named = {row.sequence: (row.kind, row.key) for row in batch}
+        for outcome in outcomes:
+            if outcome.assigned is not None and named[outcome.sequence] in self._wanted:
+                self._assigned[named[outcome.sequence]] = from_json(outcome.assigned)
+
+    def _sent(self, row: StoredChange) -> dict[str, Any]:
+        return {
+            "sequence": row.sequence,
+            "op": row.op.value,
+            "kind": row.kind,
+            "key": row.key,
+            "subject": row.subject,
+            "before": row.before,
+            "after": platform.resolve(row.after, self._assigned),
+        }

@@ -1,0 +1,232 @@
+"""A slot: one thread and one worker that take jobs from the queue, one after another.
+
+Ending a job and claiming the next is one write, so that under load a job costs one commit,
+shared with whatever else is committed at that moment.
+"""
+
+import threading
+import time
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+import structlog
+
+from runner.engine import settling
+from runner.engine.attempt import Attempt, Result
+from runner.engine.ledger import Ledger
+from runner.engine.talk import Talk
+from runner.engine.workers import Budget, Wake, Worker
+from runner.errors import Internal, RunnerError, RunStopped, StoreError
+from runner.model.jobs import Claim, Job, Outcome
+from runner.store import queue
+
+if TYPE_CHECKING:
+    from runner.engine.engine import Engine
+
+_SETTLING = timedelta(minutes=1)  # to find out, after a stopped run, what was written
+
+
+_Ended = tuple[Claim, Result | None]
+"""A job and its result; None = it goes back to the queue."""
+
+
+class HandedBack(RunStopped):
+    """The daemon stops and gives the job back; it isn't finished."""
+
+
+class Slot(threading.Thread):
+    """One place where a job can run."""
+
+    def __init__(self, engine: "Engine", number: int) -> None:
+        super().__init__(name=f"slot-{number}", daemon=True)
+        self._engine = engine
+        self._worker: Worker | None = None
+        self._wake = Wake()
+        self._log = structlog.get_logger(part="slot", slot=number)
+        self._lock = threading.Lock()
+        self.job: Job | None = None  # the one in hand
+        self.beat = time.monotonic()  # when the loop last made progress
+
+    def stop_job(self, why: RunStopped, *, job_id: int | None = None) -> bool:
+        """End the run in hand (only if it is ``job_id``'s); called from another thread."""
+        with self._lock:
+            if self.job is None or job_id not in (None, self.job.id):
+                return False
+            self._wake.call(why)
+            return True
+
+    def _hold_job(self, job: Job | None) -> None:
+        with self._lock:
+            self._wake.clear()
+            self.job = job
+
+    def run(self) -> None:
+        """Take jobs until the engine stops."""
+        ended: _Ended | None = None
+        while True:
+            seen = self._engine.work_version
+            self.beat = time.monotonic()
+            claim = self._turn(ended)
+            ended = None
+            if claim is not None:
+                ended = self._take(claim)
+            elif not self._engine.wait_for_work(seen):
+                break
+        if self._worker is not None:
+            self._worker.end()
+        self._wake.close()
+
+    def _turn(self, ended: "_Ended | None") -> Claim | None:
+        """Record the job that ended and claim the next, in one write. Repeats until it fits."""
+        while True:
+            wanting = self._engine.claiming
+            if ended is None and not wanting:
+                return None
+            try:
+                hit, claims = self._engine.database.write(partial(self._record_and_claim, ended, wanting))
+            except StoreError as error:
+                # Out of space or away: the result is kept here until the store takes it.
+                self._engine.store_refused(error)
+                time.sleep(1)
+                continue
+            except Exception:  # noqa: BLE001 - a slot outlives whatever one claim meets
+                self._log.exception("claim_failed")
+                time.sleep(1)
+                if ended is None:
+                    return None
+                continue
+            self._engine.store_took()
+            if ended is not None:
+                self._engine.job_ended(*ended, recorded=hit)
+                self._hold_job(None)
+            if claims:
+                self._engine.more_work()  # there may be more: let another idle slot look
+                return claims[0]
+            return None
+
+    def _record_and_claim(
+        self, ended: "_Ended | None", wanting: bool, c: sa.Connection
+    ) -> tuple[bool, list[Claim]]:
+        now = self._engine.clock()
+        hit = True
+        if ended is not None:
+            claim, result = ended
+            hit = (
+                queue.hand_back(c, job=claim.job)
+                if result is None
+                else queue.finish(
+                    c,
+                    job=claim.job,
+                    outcome=result.outcome,
+                    reason=result.reason,
+                    message=result.message,
+                    totals=result.totals,
+                    memory=result.memory,
+                    now=now,
+                )
+            )
+        if not wanting:
+            return hit, []
+        lease = self._engine.settings.engine.lease
+        claims = queue.claim(c, owner=self._engine.owner, now=now, lease=lease)
+        return hit, claims
+
+    def _take(self, claim: Claim) -> "_Ended | None":
+        """Run a job; how it ended, or None if it isn't ours any more."""
+        self._hold_job(claim.job)
+        self._engine.job_began(claim)
+        try:
+            return claim, self._attempt(claim)
+        except queue.LostClaim:
+            self._log.warning("claim_was_lost", job=claim.job.id)
+            self._replace_worker()
+            self._hold_job(None)
+            return None
+        except HandedBack:
+            self._replace_worker()
+            return claim, None
+
+    def _attempt(self, claim: Claim) -> Result:
+        attempt: Attempt | None = None
+        try:
+            talk = self._talk(claim, self._engine.settings.engine.job_timeout)
+            attempt = Attempt(claim, talk, self._engine.surroundings)
+            return attempt.run()
+        except (queue.LostClaim, HandedBack):
+            if attempt is not None:
+                attempt.give_up()
+            raise
+        except StoreError as error:
+            # It has no room or is away: the run can't be journaled, so it can't go on.
+            self._engine.store_refused(error)
+            raise HandedBack(error.message) from error
+        except Exception as error:  # noqa: BLE001 - whatever it is ends this job and no other
+            return self._failed(claim, attempt, error)
+
+    def _failed(self, claim: Claim, attempt: Attempt | None, error: Exception) -> Result:
+        if not isinstance(error, RunnerError):
+            self._log.error("attempt_failed", job=claim.job.id, exc_info=error)
+        self._replace_worker()
+        if attempt is None:
+            return Result(
+                outcome=Outcome.FAILED,
+                reason=Internal.reason,
+                message="The daemon could not start a process for the run; its log has the details.",
+                detail=str(error),
+            )
+        attempt.give_up()
+        self._settle(claim)
+        return attempt.failure(error)
+
+    def _settle(self, claim: Claim) -> None:
+        """After a stopped run, find out what became of what it had sent."""
+        around = self._engine.surroundings
+        if not settling.anything_intended(claim.job, around):
+            return
+        self._hold_job(claim.job)  # the run was stopped; this isn't
+        try:
+            ledger = Ledger(claim.job, around)
+            talk = self._talk(claim, _SETTLING)
+            settling.settle_intended(claim.job, talk=talk, ledger=ledger, around=around)
+        except RunnerError as trouble:
+            self._log.warning("outcomes_stayed_unknown", job=claim.job.id, why=trouble.message)
+            self._replace_worker()
+
+    def _talk(self, claim: Claim, timeout: timedelta) -> Talk:
+        memory = self._engine.settings.engine.memory_limit
+        budget = Budget(
+            deadline=time.monotonic() + timeout.total_seconds(),
+            memory=memory,
+            timeout_text=_spelled(timeout),
+            memory_text=f"{memory // 2**20} MiB",
+        )
+        return Talk(
+            claim, self._ready_worker(), around=self._engine.surroundings, budget=budget, wake=self._wake
+        )
+
+    def _ready_worker(self) -> Worker:
+        if self._worker is not None and self._worker.worn:
+            self._replace_worker()
+        if self._worker is None:
+            self._worker = self._engine.factory.make(self.name)
+        self._worker.begin_job()
+        return self._worker
+
+    def prepare(self) -> None:
+        """Fork the worker before the first job asks for it."""
+        self._worker = self._engine.factory.make(self.name)
+
+    def _replace_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
+
+
+def _spelled(duration: timedelta) -> str:
+    seconds = int(duration.total_seconds())
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{duration.total_seconds():g} s"

@@ -1,0 +1,155 @@
+"""The conversation with a worker about one job.
+
+What a connector says on the side (progress, log lines, questions to the platform) is served
+here; what is the run's business is handed on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+
+from runner.engine.workers import Budget, Wake, Worker
+from runner.errors import Internal, RunnerError
+from runner.log import redactor
+from runner.messages import Ask, Failed, FromWorker, LogLine, Progress, encode
+from runner.model.jobs import Claim
+from runner.settings import Safety
+from runner.store import platform, queue
+from runner.store.database import Database
+
+M = TypeVar("M")
+
+PAGE = 500
+"""Rows read, written and sent at once at the most."""
+
+_PROGRESS_TEXT = 200  # characters of it that are kept
+
+
+class ConnectorFailed(RunnerError):
+    """The worker told that its connector can't go on; ``told`` is what it said."""
+
+    def __init__(self, told: Failed) -> None:
+        super().__init__(told.message, detail=told.detail)
+        self.told = told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all runs share: the store, the clock, the settings, where files are."""
+
+    database: Database
+    clock: Callable[[], datetime]
+    safety: Safety
+    uploads: str
+    memory_limit: int  # bytes
+
+
+class Talk:
+    """One job's conversation with one worker."""
+
+    def __init__(
+        self, claim: Claim, worker: Worker, *, around: Surroundings, budget: Budget, wake: Wake
+    ) -> None:
+        self._claim = claim
+        self._worker = worker
+        self._around = around
+        self._budget = budget
+        self._wake = wake
+
+    def send(self, message: bytes) -> None:
+        """Send a message."""
+        self._worker.send(message)
+
+    def begin(self, *, first: int, resume_only: bool) -> None:
+        """Send the job's envelope; its changes are to be numbered from ``first`` on."""
+        self._worker.send(self._envelope(first=first, resume_only=resume_only))
+
+    def receive(self) -> FromWorker:
+        """The next message that is the run's business."""
+        while True:
+            message = self._worker.receive(self._budget, self._wake)
+            match message:
+                case Progress():
+                    self._progress(message)
+                case LogLine(event=event, fields=fields):
+                    self._log().debug("connector_logged", told=event, fields=fields)
+                case Ask():
+                    self._worker.send(self._answer(message))
+                case Failed():
+                    raise ConnectorFailed(message)
+                case _:
+                    return message
+
+    def expect(self, kind: type[M]) -> M:
+        """The next message, which has to be of this kind."""
+        message = self.receive()
+        if not isinstance(message, kind):
+            raise out_of_turn(message)
+        return message
+
+    def _log(self) -> structlog.typing.FilteringBoundLogger:
+        logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(
+            part="job", job=self._claim.job.id, system=self._claim.connection.system
+        )
+        return logger
+
+    def _progress(self, message: Progress) -> None:
+        text = message.text
+        if message.done is not None:
+            text = f"{text} {message.done}" + ("" if message.total is None else f" of {message.total}")
+        shown = redactor.clean(text)[:_PROGRESS_TEXT]
+        self._around.database.submit(partial(queue.note_progress, job=self._claim.job, text=shown))
+
+    def _answer(self, ask: Ask) -> bytes:
+        project_id = self._claim.connection.project_id
+        if project_id is None:
+            msg = "The connection has no project, and its connector asked for one."
+            raise Internal(msg)
+        with self._around.database.read() as c:
+            if ask.what == "tasks":
+                rows, following = platform.task_page(c, project_id, after=ask.after, limit=PAGE)
+                return encode("page", rows=rows, next=following)
+            found = platform.project(c, project_id)
+        row = {
+            "id": found.id,
+            "name": found.name,
+            "application": found.application,
+            "business_unit": found.business_unit,
+            "slug": found.slug,
+        }
+        return encode("page", rows=[row], next=None)
+
+    def _envelope(self, *, first: int, resume_only: bool) -> bytes:
+        job, upload = self._claim.job, self._claim.upload
+        attachment: dict[str, Any] | None = None
+        if upload is not None:
+            path = f"{self._around.uploads}/{upload['file']}"
+            attachment = {"path": path, "name": upload["name"], "size": upload["size"]}
+        return encode(
+            "run",
+            system=self._claim.connection.system,
+            params=self._claim.connection.params,
+            job={
+                "id": job.id,
+                "uuid": job.uuid,
+                "attempt": job.attempt,
+                "automatic": job.automatic,
+                "preview": job.preview,
+                "only": job.only,
+            },
+            attachment=attachment,
+            memory=self._claim.memory,
+            now=self._around.clock().isoformat(),
+            memory_limit=self._around.memory_limit,
+            first_sequence=first,
+            resume_only=resume_only,
+        )
+
+
+def out_of_turn(message: FromWorker) -> Internal:
+    """The error for a message that doesn't belong where it came."""
+    return Internal(f"The connector's process sent {message.m!r} out of turn.")
