@@ -1,0 +1,1 @@
+"""Fortify: findings from the files that its tools export."""

@@ -1,0 +1,202 @@
+"""Report XML: what Audit Workbench and ReportGenerator export (root ReportDefinition).
+
+A report is made from a template that a site may change, so nothing here goes by position or
+by the title of a section. Sections with ``enabled="false"`` hold data all the same. Findings
+come from Issue elements, wherever they are; the same one may stand in several sections and
+counts once. Formats: TemplateName of "Fortify Security Report", "Developer Workbook", "OWASP".
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from lxml import etree
+
+from runner.connectors.fortify.counts import Counts
+from runner.errors import BadInput
+from runner.findings.finding import Finding, Severity, Weakness, plain
+from runner.findings.scan import Scan
+from runner.reading.xml import Document
+
+SCANNER = "fortify"
+NAME = "Fortify"
+
+_CWE = re.compile(r"CWE ID (\d{1,6})")
+_PLACEHOLDER = re.compile(
+    r"\$(?:TOTAL_FINDINGS|SCAN_DATE|SCAN_SUMMARY|PROJECT_BUILD_LABEL|SOURCE_BASE_PATH)\$"
+)
+_CLUES = {
+    "label": re.compile(r"Build Label:[ \t]*([^\n]*)"),
+    "folder": re.compile(r"Code location:[ \t]*(\S[^\n]*?)[ \t]*(?=\n|Number of Files:|$)"),
+    "name": re.compile(r"performed over the (.{1,200}?) code base"),
+}
+_SEVERITIES = {severity.value.casefold(): severity for severity in Severity}
+_SEARCHED = 4096
+"""Characters of a text looked at for what tells the project."""
+
+
+class Report:
+    """One report, read once: ``findings`` first, then what ``scan`` says of them."""
+
+    def __init__(self, document: Document, *, blacklist: tuple[str, ...]) -> None:
+        self._document = document
+        self._shown = blacklist
+        self._blacklist = frozenset(plain(value) for value in blacklist)
+        self._counts = Counts()
+        self._clues: dict[str, str] = {}
+        self._placeholders = False
+        self._seen: set[int] = set()
+        self._listed: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
+        self._weaknesses: dict[tuple[str, str], Weakness] = {}
+        self._by_category: dict[str, Weakness] = {}
+
+    def findings(self) -> Iterator[Finding]:
+        """All findings: those listed, then those only counted; each of the latter stands for several."""
+        handlers = self._handlers()
+        for element in self._document.elements("Issue", *handlers):
+            tag = str(element.tag)
+            if tag == "Issue":
+                finding = self._issue(element)
+                if finding is not None:
+                    yield finding
+            else:
+                handlers[tag](element)
+        self._check_it_is_a_report()
+        for category, number in self._counts.unlisted(self._listed, self._left_out, self._blacklist):
+            weakness = self._by_category.get(category) or Weakness(category=category)
+            yield Finding(weakness=weakness, identity=f"counted {category}", count=number)
+
+    def scan(self) -> Scan:
+        """What is known of the scan, once all findings were taken."""
+        listed = self._listed.total()
+        label = self._clues.get("label") or self._clues.get("name") or self._document.name
+        return Scan(
+            scanner=SCANNER,
+            name=NAME,
+            ref=label[:200],
+            clues=self._clues,
+            listed=listed,
+            suppressed=self._left_out.total(),
+            suppressed_as=" or ".join(f'"{value}"' for value in self._shown),
+            shortfall=_shortfall(listed, self._counts.total),
+        )
+
+    def _handlers(self) -> Mapping[str, Callable[[etree._Element], None]]:
+        counts = self._counts
+        return {
+            "Text": self._text,
+            "Refinement": lambda element: counts.refinement(element.text or ""),
+            "Axis": lambda element: counts.axis(element.text or ""),
+            "MajorAttribute": lambda element: counts.major(element.text or ""),
+            "groupTitle": self._group,
+            "AttributeValue": lambda element: counts.audited(
+                element.findtext("Name") or "", element.findtext("Count") or ""
+            ),
+        }
+
+    def _text(self, element: etree._Element) -> None:
+        text = (element.text or "")[:_SEARCHED]
+        self._placeholders = self._placeholders or _PLACEHOLDER.search(text) is not None
+        self._counts.text(text)
+        for kind, pattern in _CLUES.items():
+            found = pattern.search(text)
+            # "<No Build Label>" is what it says when there is none.
+            if found and found[1].strip() and not found[1].lstrip().startswith("<"):
+                self._clues.setdefault(kind, found[1].strip())
+
+    def _group(self, element: etree._Element) -> None:
+        parent = element.getparent()
+        self._counts.group(element.text or "", "" if parent is None else parent.get("count", ""))
+
+    def _issue(self, element: etree._Element) -> Finding | None:
+        """One Issue; None if it was seen before or people decided against it."""
+        category = cwes = priority = file = line = ""
+        suppressed = False
+        for child in element:
+            match child.tag:
+                case "Category":
+                    category = child.text or ""
+                case "Friority":
+                    priority = child.text or ""
+                case "Primary":
+                    file, line = _place(child)
+                case "ExternalCategory":
+                    if child.get("type", "CWE").upper() == "CWE":
+                        cwes = child.text or ""
+                case "Tag":
+                    suppressed = suppressed or self._is_left_out(child)
+        location = f"{file}:{line}" if line else file
+        identity = f"{element.get('iid') or f'{category} {location}'} {element.get('ruleID', '')}"
+        if self._is_known(identity):
+            return None
+        weakness = self._weakness(category, cwes)
+        self._listed[weakness.category] += 1
+        if suppressed:
+            self._left_out[weakness.category] += 1
+            return None
+        severity = _SEVERITIES.get(priority.strip().casefold(), Severity.UNKNOWN)
+        return Finding(weakness=weakness, identity=identity, severity=severity, location=location)
+
+    def _is_known(self, identity: str) -> bool:
+        # 64 bits of each, for a report may list a million. That two of 400,000 share one has a
+        # chance of 1 in 10**8, and would cost one finding of a sort that has many.
+        mark = hash(identity)
+        if mark in self._seen:
+            return True
+        self._seen.add(mark)
+        return False
+
+    def _is_left_out(self, tag: etree._Element) -> bool:
+        texts = {child.tag: child.text or "" for child in tag}
+        return plain(texts.get("Name", "")) == "analysis" and plain(texts.get("Value", "")) in self._blacklist
+
+    def _weakness(self, category: str, cwes: str) -> Weakness:
+        """The weakness of an issue, one object for all issues of it."""
+        known = self._weaknesses.get((category, cwes))
+        if known is None:
+            numbers = dict.fromkeys(int(number) for number in _CWE.findall(cwes))
+            known = Weakness(category=category.strip() or "(no category)", cwes=tuple(numbers))
+            self._weaknesses[category, cwes] = known
+            self._by_category.setdefault(known.category, known)
+        return known
+
+    def _check_it_is_a_report(self) -> None:
+        if self._seen:
+            return
+        name = self._document.name
+        if self._placeholders:
+            raise BadInput(
+                f"{name} is a report template, not a report: it has placeholders where a report has numbers. "
+                "Make a report with it (`ReportGenerator -format xml -template`) and send that."
+            )
+        if not self._counts.anything:
+            raise BadInput(
+                f"{name} is a report without a list of issues and without counts, so it says nothing about "
+                'them. Use a template with the section "Results Outline".'
+            )
+
+
+def _place(primary: etree._Element) -> tuple[str, str]:
+    # findtext would take four times as long, and this is done for every issue.
+    name = path = line = ""
+    for child in primary:
+        match child.tag:
+            case "FileName":
+                name = child.text or ""
+            case "FilePath":
+                path = child.text or ""
+            case "LineStart":
+                line = child.text or ""
+    return path or name, line
+
+
+def _shortfall(listed: int, total: int | None) -> str:
+    if total is None:
+        return f"It lists {listed} issues and doesn't say how many there are in all, so it may not be whole."
+    if listed < total:
+        return (
+            f"It lists {listed} of {total} issues. Use a template that lists all of them: "
+            'IssueListing with limit="-1" and an empty Refinement.'
+        )
+    return ""

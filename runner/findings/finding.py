@@ -1,0 +1,52 @@
+"""A finding: one weakness that a scanner reports, or several that differ in nothing known."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad a finding is, in the terms most scanners share; the worst first."""
+
+    CRITICAL = "Critical"
+    HIGH = "High"
+    MEDIUM = "Medium"
+    LOW = "Low"
+    INFO = "Info"
+    UNKNOWN = "Unknown"  # the scanner didn't say
+
+
+BY_WEIGHT = tuple(Severity)
+"""Severities in falling order; an index into it compares two."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weakness:
+    """What findings of one sort have in common, and what they are matched to tasks by."""
+
+    category: str  # as the scanner calls it, with subtype: "SQL Injection: Hibernate"
+    cwes: tuple[int, ...] = ()  # the primary one first
+
+    def names(self) -> Iterator[str]:
+        """The category's names, the most particular one first, ready to compare."""
+        name = plain(self.category)
+        yield name
+        general, _, subtype = name.partition(":")
+        if subtype:
+            yield general.strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One finding as a reader yields it."""
+
+    weakness: Weakness
+    identity: str  # the same from scan to scan; what tells it from all others of its scanner
+    severity: Severity = Severity.UNKNOWN
+    location: str = ""  # where, as "src/shop/Cart.java:41"; "" = the scanner didn't say
+    count: int = 1  # more than 1 = counted by the scanner, not listed one by one
+
+
+def plain(name: str) -> str:
+    """``name`` as it is compared: case and runs of white space don't matter."""
+    return " ".join(name.split()).casefold()
