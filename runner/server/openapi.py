@@ -1,0 +1,203 @@
+"""The description of the API: routes carry theirs, for their handlers take a bare request.
+
+Handlers read and write JSON by hand, which is several times as fast as models; so what
+FastAPI would derive from models is said here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runner.model.jobs import Kind
+
+Handler = Callable[[Request], Awaitable[Response]]
+Schema = dict[str, Any]
+
+_ERRORS = {400: "FieldErrors", 401: "Error", 403: "Error", 404: "Error", 503: "Error"}
+
+_PATH_SCHEMAS: Mapping[str, Schema] = {
+    "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
+    "task_id": {"type": "string", "description": 'as "7-T21"'},
+    "name": {"type": "string"},
+}
+
+PAGED = ("page_size", "page", "cursor")
+
+
+class _Kind(Convertor[str]):
+    """A kind of jobs, in any case."""
+
+    regex = "(?i:" + "|".join(Kind) + ")"
+
+    def convert(self, value: str) -> str:
+        return value.lower()
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+class _Number(Convertor[int]):
+    """An id: digits, and no more of them than a database takes."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+def register_convertors() -> None:
+    """Make ``{kind:kind}`` and ``{job_id:number}`` known to paths."""
+    register_url_convertor("kind", _Kind())
+    register_url_convertor("number", _Number())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What a route does, for the description."""
+
+    summary: str
+    answer: str | None = None  # name of the schema of a good answer; None = without a body
+    status: int = 200
+    body: str | None = None  # name of the schema of the request's body
+    media: str = "application/json"  # of that body
+    query: Sequence[str] = ()  # names in ``QUERY``
+    also: Sequence[int] = ()  # further statuses of errors
+    listing: bool = False  # the answer is a list of ``answer``
+    paged: bool = True  # a listing takes ``page_size``
+    accepted: bool = False  # may also be 202: it happens a little later
+    extension: bool = False  # not in the original
+
+
+def ref(name: str) -> Schema:
+    """A reference to a named schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def add(router: APIRouter, method: str, path: str, handler: Handler, operation: Operation) -> None:
+    """Add a route with its description."""
+    extra: Schema = {"parameters": [*_path_parameters(path), *_query_parameters(operation)]}
+    if operation.body is not None:
+        content = {operation.media: {"schema": ref(operation.body)}}
+        extra["requestBody"] = {"required": True, "content": content}
+    if operation.extension:
+        extra["x-extension"] = True
+    router.add_api_route(
+        path,
+        handler,
+        methods=[method],
+        summary=operation.summary,
+        description=operation.summary,
+        operation_id=_operation_id(method, path),
+        response_class=Response,
+        response_model=None,
+        status_code=operation.status,
+        responses=_responses(operation),
+        openapi_extra=extra,
+    )
+
+
+def _operation_id(method: str, path: str) -> str:
+    words = [part.strip("{}").partition(":")[0] for part in path.split("/") if part not in {"", "api", "v2"}]
+    return "_".join([method.lower(), *words]).replace("-", "_")
+
+
+def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
+    good: dict[str, Any] = {"description": operation.summary}
+    if operation.answer is not None:
+        schema = ref(operation.answer)
+        if operation.listing:
+            schema = {
+                "type": "object",
+                "required": ["results"],
+                "properties": {
+                    "results": {"type": "array", "items": schema},
+                    "count": {"type": "integer"},
+                    "next": {"type": ["string", "null"]},
+                    "previous": {"type": ["string", "null"]},
+                },
+            }
+        good["content"] = {"application/json": {"schema": schema}}
+    found: dict[int | str, dict[str, Any]] = {operation.status: good}
+    if operation.accepted:
+        found[202] = good
+    for status, name in {**_ERRORS, **dict.fromkeys(operation.also, "Error")}.items():
+        found[status] = {
+            "description": "An error",
+            "content": {"application/json": {"schema": ref(name)}},
+        }
+    return found
+
+
+def _path_parameters(path: str) -> list[Schema]:
+    found = []
+    for part in path.split("/"):
+        if part.startswith("{"):
+            name, _, convertor = part.strip("{}").partition(":")
+            schema = {"type": "integer"} if convertor == "number" else _PATH_SCHEMAS[name]
+            found.append({"name": name, "in": "path", "required": True, "schema": schema})
+    return found
+
+
+def _query_parameters(operation: Operation) -> list[Schema]:
+    names = [*operation.query, *(PAGED if operation.listing and operation.paged else ())]
+    return [{"name": name, "in": "query", "required": False, "schema": QUERY[name]} for name in names]
+
+
+_BOOLEAN = {"type": "boolean"}
+_INTEGER = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+
+QUERY: Mapping[str, Schema] = {
+    "page_size": {"type": "integer", "minimum": 1, "maximum": 10_000},
+    "page": {"type": "integer", "minimum": 1},
+    "cursor": {"type": "integer"},
+    "after": _INTEGER,
+    "automatic": _BOOLEAN,
+    "ready": _BOOLEAN,
+    "succeeded": _BOOLEAN,
+    "connection": _INTEGER,
+    "user": _TEXT,
+    "include": _TEXT,
+    "expand": _TEXT,
+    "search": _TEXT,
+    "name": _TEXT,
+    "slug": _TEXT,
+    "alias": _TEXT,
+    "system": _TEXT,
+    "frequency": _TEXT,
+    "project": _INTEGER,
+    "application": _TEXT,
+    "business_unit": _TEXT,
+    "status": _TEXT,
+    "phase": _TEXT,
+    "priority": _INTEGER,
+    "verification": _TEXT,
+    "meaning": _TEXT,
+    "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
+}
+
+
+def describe(app: FastAPI, schemas: Mapping[str, Schema]) -> Schema:
+    """The whole description, with the named schemas that the routes refer to."""
+    found = get_openapi(
+        title="Integration runner",
+        version=app.version,
+        summary="The SD Elements API's jobs and what belongs to them. Extensions carry x-extension.",
+        routes=app.routes,
+    )
+    components = found.setdefault("components", {})
+    components["schemas"] = dict(schemas)
+    components["securitySchemes"] = {
+        "token": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Token <token>"}
+    }
+    found["security"] = [{"token": []}]
+    return found

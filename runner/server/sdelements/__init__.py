@@ -1,0 +1,1 @@
+"""The SD Elements dialect: ``/api/v2/…``."""

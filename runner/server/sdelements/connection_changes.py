@@ -1,0 +1,167 @@
+"""Making, changing and removing connections."""
+
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runner.engine.catalogue import System
+from runner.errors import Refused
+from runner.model.jobs import Frequency, Kind
+from runner.server.auth import Caller
+from runner.server.body import read_body
+from runner.server.fields import REQUIRED, Fields, no_such
+from runner.server.replies import Invalid, conflict, forbidden, reply
+from runner.server.sdelements import shapes
+from runner.server.sdelements.connections import Style, find
+from runner.server.sdelements.params import merged
+from runner.server.services import services_of
+from runner.server.unit import in_thread, reading, systems_of, writing
+from runner.store import connections as store
+from runner.store import queue, work
+from runner.store.connections import Entry
+
+
+def _may_edit(caller: Caller, kind: Kind) -> None:
+    if not caller.edits(kind):
+        raise forbidden()
+
+
+class _Given(NamedTuple):
+    """What a body says of a connection: columns to write, and params apart."""
+
+    columns: dict[str, Any]
+    params: dict[str, Any] | None
+    system: System | None
+
+
+def _read(values: dict[str, Any], kind: Kind, systems: dict[str, System], *, create: bool) -> _Given:
+    fields = Fields(values)
+    columns: dict[str, Any] = {
+        "alias": fields.text(
+            "alias", required=create and kind is not Kind.ANALYSIS, blank=False, longest=500
+        ),
+        "frequency": fields.choice("frequency", Frequency),
+        "debug_mode": fields.boolean("debug_mode"),
+        "inaccessible": fields.boolean("inaccessible"),
+        "enabled": fields.boolean("enabled"),
+    }
+    params = fields.mapping("params", required=create)
+    system = _read_system(fields, values, kind, systems, create=create)
+    if create:
+        belongs = kind in {Kind.ALM, Kind.ANALYSIS}
+        columns["project_id"] = fields.integer("project", required=True) if belongs else None
+    fields.done()
+    return _Given({name: value for name, value in columns.items() if value is not None}, params, system)
+
+
+def _read_system(
+    fields: Fields, values: dict[str, Any], kind: Kind, systems: dict[str, System], *, create: bool
+) -> System | None:
+    """The system a new connection is for, by id, or as an object with one. It can't be changed."""
+    if not create:
+        return None
+    given = values.get("system")
+    name = given.get("id") if isinstance(given, dict) else given
+    found = systems.get(name) if isinstance(name, str) else None
+    if name is None:
+        fields.wrong("system", REQUIRED)
+    elif found is None or found.kind is not kind:
+        fields.wrong("system", no_such(name))
+    elif found.broken is not None:
+        fields.wrong("system", f"The connector for {name} can't be loaded: {found.broken}")
+    elif found.file_upload:
+        fields.wrong("system", "It takes files: send one to /api/v2/jobs/analysis-file/.")
+    else:
+        return found
+    return None
+
+
+async def create_connection(request: Request) -> Response:
+    """Add a connection."""
+    services, systems, body = services_of(request), dict(await systems_of(request)), await read_body(request)
+    kind = Kind(request.path_params["kind"])
+    await reading(request, lambda _c, caller: _may_edit(caller, kind))
+    given = _read(body.object(), kind, systems, create=True)
+    system = given.system
+    assert system is not None  # else the body was refused
+    params = merged({}, given.params or {}, system=system, replace=True)
+    await in_thread(lambda: services.engine.validate(system.id, params))
+    now = services.clock()
+
+    def create(c: sa.Connection, caller: Caller) -> shapes.Shown:
+        _may_edit(caller, kind)
+        project_id = given.columns.get("project_id")
+        if project_id is not None and work.project(c, project_id) is None:
+            raise Invalid({"project": [no_such(project_id)]})
+        columns = {"alias": system.name, "project_id": None, **given.columns}
+        made = store.create(
+            c, kind=kind, system=system.id, command=system.command, params=params, now=now, **columns
+        )
+        return _shown_again(c, made, Style(systems, caller, last_job=False))
+
+    return reply(await writing(request, create), 201)
+
+
+def _shown_again(c: sa.Connection, connection_id: int, style: Style) -> shapes.Shown:
+    entry = store.get(c, connection_id)
+    assert entry is not None  # it was written in this transaction
+    return shapes.connection(entry, systems=style.systems, caller=style.caller)
+
+
+async def put_connection(request: Request) -> Response:
+    """Change a connection; params are replaced."""
+    return await _change(request, replace=True)
+
+
+async def patch_connection(request: Request) -> Response:
+    """Change a connection; params are merged by key."""
+    return await _change(request, replace=False)
+
+
+async def _change(request: Request, *, replace: bool) -> Response:
+    services, systems, body = services_of(request), dict(await systems_of(request)), await read_body(request)
+    kind, now = Kind(request.path_params["kind"]), services.clock()
+
+    def look(c: sa.Connection, caller: Caller) -> Entry:
+        _may_edit(caller, kind)
+        return find(c, request)
+
+    entry = await reading(request, look)
+    name = entry.connection.system
+    given = _read(body.object(), kind, systems, create=False)
+    columns = dict(given.columns)
+    if given.params is not None:
+        stored = entry.connection.params
+        columns["params"] = merged(stored, given.params, system=systems.get(name), replace=replace)
+        await in_thread(lambda: services.engine.validate(name, columns["params"]))
+
+    def change(c: sa.Connection, caller: Caller) -> shapes.Shown:
+        if look(c, caller).updated != entry.updated:
+            raise conflict("Somebody else changed this connection at the same moment; look at it again.")
+        if columns:
+            store.update(c, entry.connection.id, columns, now=now)
+        return _shown_again(c, entry.connection.id, Style(systems, caller, last_job=False))
+
+    return reply(await writing(request, change))
+
+
+async def delete_connection(request: Request) -> Response:
+    """Take a connection out of use; its jobs and their journal stay."""
+    services = services_of(request)
+    kind, now = Kind(request.path_params["kind"]), services.clock()
+
+    def delete(c: sa.Connection, caller: Caller) -> None:
+        _may_edit(caller, kind)
+        entry = find(c, request)
+        waiting = store.open_jobs(c, entry.connection.id)
+        if "running" in waiting.values():
+            raise Refused("A job of this connection is running; cancel it first.", status=409)
+        # The last first: so none is promoted only to be cancelled next.
+        for job_id in sorted(waiting, reverse=True):
+            queue.cancel(c, job_id=job_id, now=now)
+        store.delete(c, entry.connection.id, now=now)
+
+    await writing(request, delete)
+    return Response(status_code=204)

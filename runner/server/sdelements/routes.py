@@ -1,0 +1,247 @@
+"""The dialect's addresses. What isn't in the original is marked as an extension."""
+
+from functools import partial
+
+from fastapi import APIRouter
+
+from runner.server.openapi import Operation as Op
+from runner.server.openapi import add
+from runner.server.sdelements import (
+    connection_changes,
+    connections,
+    deeds,
+    initiate,
+    jobs,
+    notes,
+    places,
+    reference,
+    status,
+    tasks,
+    tokens,
+)
+from runner.server.sdelements.analysis_file import post_file
+
+ROOT = "/api/v2"
+
+
+def add_routes(router: APIRouter) -> None:
+    """Add all addresses, the busiest first: they are tried in this order."""
+    _add_jobs(router, f"{ROOT}/jobs")
+    _add_jobs(router, f"{ROOT}/projects/{{project_id:number}}/jobs")
+    _add_file_import(router)
+    _add_connections(router)
+    _add_places(router)
+    _add_tasks(router, f"{ROOT}/projects/{{project_id:number}}")
+    _add_reference(router)
+    _add_administration(router)
+
+
+def _add_jobs(router: APIRouter, root: str) -> None:
+    get, post = partial(add, router, "GET"), partial(add, router, "POST")
+    query = (*jobs.FILTERS, "include", "expand")
+    shown = ("include", "expand")
+    one = f"{root}/{{kind:kind}}/{{job_id:number}}/"
+    get(
+        f"{root}/{{kind:kind}}/",
+        jobs.list_jobs,
+        Op(summary="List the jobs of a kind", answer="Job", listing=True, query=query),
+    )
+    post(
+        f"{root}/{{kind:kind}}/",
+        initiate.post_job,
+        Op(
+            summary="Start a job, or record the result of one",
+            body="NewJob",
+            answer="Job",
+            status=201,
+            also=(409, 413, 415),
+        ),
+    )
+    get(one, jobs.show_job, Op(summary="Show a job", answer="Job", query=shown))
+    get(f"{root}/", jobs.list_jobs, Op(summary="List all jobs", answer="Job", listing=True, query=query))
+    get(
+        f"{one}changes/",
+        deeds.list_changes,
+        Op(
+            summary="List a job's changes",
+            answer="Changes",
+            query=("after", "page_size"),
+            extension=True,
+        ),
+    )
+    post(
+        f"{one}cancel/",
+        deeds.cancel_job,
+        Op(summary="Cancel a job; 202 if it runs", answer="Job", also=(409,), accepted=True, extension=True),
+    )
+    post(
+        f"{one}retry/",
+        deeds.retry_job,
+        Op(
+            summary="Run a finished job again",
+            body="Retry",
+            answer="Job",
+            status=201,
+            also=(409, 413, 415),
+            extension=True,
+        ),
+    )
+
+
+def _add_file_import(router: APIRouter) -> None:
+    add(
+        router,
+        "POST",
+        f"{ROOT}/jobs/analysis-file/",
+        post_file,
+        Op(
+            summary="Import a scanner's report",
+            body="NewFileJob",
+            media="multipart/form-data",
+            answer="FileJob",
+            status=201,
+            also=(413, 415),
+        ),
+    )
+
+
+def _add_connections(router: APIRouter) -> None:
+    get, root = partial(add, router, "GET"), f"{ROOT}/connections"
+    one = f"{root}/{{kind:kind}}/{{connection_id:number}}/"
+    query = (*connections.FILTERS, "include")
+    listed = Op(summary="List the connections of a kind", answer="Connection", listing=True, query=query)
+    get(f"{root}/{{kind:kind}}/", connections.list_connections, listed)
+    get(
+        one,
+        connections.show_connection,
+        Op(summary="Show a connection", answer="Connection", query=("include",)),
+    )
+    get(
+        f"{root}/",
+        connections.list_connections,
+        Op(summary="List all connections", answer="Connection", listing=True, query=query, extension=True),
+    )
+    made = Op(
+        summary="Add a connection", body="NewConnection", answer="Connection", status=201, also=(413, 415)
+    )
+    add(router, "POST", f"{root}/{{kind:kind}}/", connection_changes.create_connection, made)
+    for method, handler, what in (
+        ("PUT", connection_changes.put_connection, "Change a connection and replace its params"),
+        ("PATCH", connection_changes.patch_connection, "Change a connection and merge its params"),
+    ):
+        changed = Op(summary=what, body="ChangedConnection", answer="Connection", also=(409, 413, 415))
+        add(router, method, one, handler, changed)
+    gone = Op(summary="Remove a connection", status=204, also=(409,))
+    add(router, "DELETE", one, connection_changes.delete_connection, gone)
+
+
+def _add_places(router: APIRouter) -> None:
+    get, post = partial(add, router, "GET"), partial(add, router, "POST")
+    for path, key, answer, listed, shown, made, filters in (
+        (
+            "projects",
+            "project_id",
+            "Project",
+            places.list_projects,
+            places.show_project,
+            places.create_project,
+            ("name", "slug", "search", "application", "expand"),
+        ),
+        (
+            "applications",
+            "application_id",
+            "Application",
+            places.list_applications,
+            places.show_application,
+            places.create_application,
+            ("name", "slug", "search", "business_unit", "expand"),
+        ),
+        (
+            "business-units",
+            "business_unit_id",
+            "BusinessUnit",
+            places.list_business_units,
+            places.show_business_unit,
+            places.create_business_unit,
+            ("name", "slug", "search"),
+        ),
+    ):
+        root, name = f"{ROOT}/{path}/", path.replace("-", " ")
+        get(root, listed, Op(summary=f"List {name}", answer=answer, listing=True, query=filters))
+        get(
+            f"{root}{{{key}:number}}/",
+            shown,
+            Op(summary=f"Show one of the {name}", answer=answer, query=("expand",)),
+        )
+        post(
+            root,
+            made,
+            Op(
+                summary=f"Add to the {name}",
+                body=f"New{answer}",
+                answer=answer,
+                status=201,
+                also=(413, 415),
+            ),
+        )
+
+
+def _add_tasks(router: APIRouter, root: str) -> None:
+    get = partial(add, router, "GET")
+    one = f"{root}/tasks/{{task_id}}/"
+    get(
+        f"{root}/tasks/",
+        tasks.list_tasks,
+        Op(summary="List tasks", answer="Task", listing=True, query=(*tasks.FILTERS, "include", "expand")),
+    )
+    get(one, tasks.show_task, Op(summary="Show a task", answer="Task", query=("include", "expand")))
+    changed = Op(summary="Change a task", body="ChangedTask", answer="Task", also=(413, 415))
+    add(router, "PATCH", one, tasks.patch_task, changed)
+    get(f"{one}notes/", notes.list_notes, Op(summary="List a task's notes", answer="Note", listing=True))
+    written = Op(summary="Write a note", body="NewNote", answer="Note", status=201, also=(413, 415))
+    add(router, "POST", f"{one}notes/", notes.create_note, written)
+    get(f"{one}notes/{{note_id:number}}/", notes.show_note, Op(summary="Show a note", answer="Note"))
+    gone = Op(summary="Remove a note", status=204)
+    add(router, "DELETE", f"{one}notes/{{note_id:number}}/", notes.delete_note, gone)
+    get(
+        f"{one}analysis-notes/",
+        notes.list_analysis_notes,
+        Op(summary="List what analyses said of a task", answer="AnalysisNote", listing=True),
+    )
+    get(
+        f"{root}/analysis-sessions/",
+        notes.list_sessions,
+        Op(summary="List a project's imports", answer="AnalysisSession", listing=True),
+    )
+
+
+def _add_reference(router: APIRouter) -> None:
+    for path, handler, answer, query in (
+        ("task-statuses", reference.list_task_statuses, "TaskStatus", ("meaning",)),
+        ("verification-statuses", reference.list_verification_statuses, "VerificationStatus", ()),
+        ("phases", reference.list_phases, "Phase", ("name", "slug")),
+        ("systems", reference.list_systems, "System", ("kind",)),
+    ):
+        listed = Op(
+            summary=f"List {path.replace('-', ' ')}", answer=answer, listing=True, paged=False, query=query
+        )
+        add(router, "GET", f"{ROOT}/{path}/", handler, listed)
+
+
+def _add_administration(router: APIRouter) -> None:
+    root = f"{ROOT}/tokens/"
+    listed = Op(summary="List tokens", answer="Token", listing=True, extension=True)
+    add(router, "GET", root, tokens.list_tokens, listed)
+    made = Op(
+        summary="Make a token",
+        body="NewToken",
+        answer="MadeToken",
+        status=201,
+        also=(413, 415),
+        extension=True,
+    )
+    add(router, "POST", root, tokens.create_token, made)
+    gone = Op(summary="Revoke a token", status=204, extension=True)
+    add(router, "DELETE", f"{root}{{token_id:number}}/", tokens.delete_token, gone)
+    shown = Op(summary="Show how the daemon is", answer="Status", extension=True)
+    add(router, "GET", f"{ROOT}/status/", status.show_status, shown)

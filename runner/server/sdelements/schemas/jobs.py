@@ -1,0 +1,146 @@
+"""Jobs and what belongs to them."""
+
+from runner.model.changes import ChangeState, Op, Target
+from runner.model.jobs import Frequency, Kind, Outcome, State
+from runner.server.openapi import Schema, ref
+from runner.server.sdelements.schemas.parts import (
+    BOOLEAN,
+    FLAG,
+    INSTANT,
+    INTEGER,
+    MAYBE_INSTANT,
+    MAYBE_INTEGER,
+    MAYBE_TEXT,
+    OBJECT,
+    SYSTEM_REF,
+    TEXT,
+    asked,
+    enum,
+    thing,
+)
+
+_CONNECTION_OF_JOB: dict[str, Schema] = {
+    "alias": TEXT,
+    "command": TEXT,
+    "frequency": enum(Frequency),
+    "id": INTEGER,
+    "params": OBJECT,
+    "project": MAYBE_INTEGER,
+    "system": TEXT,
+    "inaccessible": BOOLEAN,
+}
+_PERSON: Schema = {"anyOf": [TEXT, ref("User")]}
+_JOB: dict[str, Schema] = {
+    "id": INTEGER,
+    "user": _PERSON,
+    "triggered_by": _PERSON,
+    "succeeded": BOOLEAN,
+    "automatic": BOOLEAN,
+    "ready": BOOLEAN,
+    "result_message": TEXT,
+    "last_run": INSTANT,
+    "attachment": MAYBE_TEXT,
+    "connection": ref("JobConnection"),
+}
+_JOB_MORE: dict[str, Schema] = {
+    "kind": enum(Kind),
+    "uuid": TEXT,
+    "preview": BOOLEAN,
+    "only": MAYBE_TEXT,
+    "state": enum(State),
+    "outcome": {"type": ["string", "null"], "enum": [*(one.value for one in Outcome), None]},
+    "reason": MAYBE_TEXT,
+    "progress": TEXT,
+    "totals": OBJECT,
+    "attempt": INTEGER,
+    "cancel_requested": BOOLEAN,
+    "retry_of": MAYBE_INTEGER,
+    "revert_of": MAYBE_INTEGER,
+    "created": INSTANT,
+    "started": MAYBE_INSTANT,
+    "finished": MAYBE_INSTANT,
+}
+JOBS: dict[str, Schema] = {
+    "User": thing(
+        {
+            "id": INTEGER,
+            "email": TEXT,
+            "first_name": TEXT,
+            "last_name": TEXT,
+            "last_login": MAYBE_INSTANT,
+            "date_joined": INSTANT,
+            "is_active": BOOLEAN,
+            "is_superuser": BOOLEAN,
+            "role": thing({"id": TEXT, "name": TEXT}),
+            "groups": {"type": "array"},
+            "password_reset_in_progress": BOOLEAN,
+        }
+    ),
+    "JobConnection": thing(_CONNECTION_OF_JOB, optional=("params", "project")),
+    "Job": thing({**_JOB, **_JOB_MORE}, optional=tuple(_JOB_MORE)),
+    "FileJob": thing(
+        {
+            **_JOB,
+            "connection": thing(
+                {
+                    **_CONNECTION_OF_JOB,
+                    "system": SYSTEM_REF,
+                    "in_progress": BOOLEAN,
+                    "connector": {"type": "null"},
+                    "debug_mode": BOOLEAN,
+                    "is_file_upload": BOOLEAN,
+                }
+            ),
+        }
+    ),
+    "NewJob": asked(
+        {
+            "connection": INTEGER,
+            "automatic": FLAG,
+            "ready": FLAG,
+            "succeeded": {"anyOf": [FLAG, {"type": "null"}]},
+            "result_message": MAYBE_TEXT,
+            "id": MAYBE_INTEGER,
+            "preview": FLAG,
+            "only": MAYBE_TEXT,
+        },
+        "connection",
+        "automatic",
+    ),
+    "NewFileJob": asked(
+        {
+            "report_file": {"type": "string", "format": "binary"},
+            "system": TEXT,
+            "project": INTEGER,
+            "params": TEXT,
+        },
+        "report_file",
+        "system",
+        "project",
+    ),
+    "Retry": asked({"allow_destructive": {"type": ["integer", "null"], "minimum": 0}}),
+    "Changes": thing(
+        {
+            "next": MAYBE_TEXT,
+            "results": {
+                "type": "array",
+                "items": thing(
+                    {
+                        "sequence": INTEGER,
+                        "target": enum(Target),
+                        "op": enum(Op),
+                        "kind": TEXT,
+                        "key": TEXT,
+                        "subject": TEXT,
+                        "before": {"type": ["object", "null"]},
+                        "after": {"type": ["object", "null"]},
+                        "state": enum(ChangeState),
+                        "error": TEXT,
+                        "why": TEXT,
+                        "assigned": {"type": ["object", "null"]},
+                    }
+                ),
+            },
+        }
+    ),
+}

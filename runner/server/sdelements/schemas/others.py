@@ -1,0 +1,75 @@
+"""Errors, fixed lists, tokens, status."""
+
+from runner.model.jobs import Kind
+from runner.server.openapi import Schema
+from runner.server.sdelements.schemas.parts import (
+    BOOLEAN,
+    FLAG,
+    INSTANT,
+    INTEGER,
+    MAYBE_INSTANT,
+    MAYBE_TEXT,
+    OBJECT,
+    TEXT,
+    TEXTS,
+    asked,
+    enum,
+    thing,
+)
+from runner.store.accounts import Scope
+
+OTHERS: dict[str, Schema] = {
+    "Error": thing({"detail": TEXT}),
+    "FieldErrors": {"type": "object", "additionalProperties": {"anyOf": [TEXT, TEXTS]}},
+    "Health": thing({"status": TEXT, "reasons": TEXTS}, optional=("reasons",)),
+    "TaskStatus": thing({"id": TEXT, "meaning": TEXT, "slug": TEXT, "name": TEXT, "icon": TEXT}),
+    "VerificationStatus": thing({"id": TEXT, "slug": TEXT, "name": TEXT}),
+    "Phase": thing({"id": TEXT, "name": TEXT, "slug": TEXT, "ordinal": INTEGER, "active": BOOLEAN}),
+    "System": thing(
+        {
+            "id": TEXT,
+            "kind": enum(Kind),
+            "name": TEXT,
+            "short_name": TEXT,
+            "command": TEXT,
+            "is_file_upload": BOOLEAN,
+            "secrets": TEXTS,
+            "params": OBJECT,
+            "broken": MAYBE_TEXT,
+        }
+    ),
+    "Token": thing(
+        {
+            "id": INTEGER,
+            "user": TEXT,
+            "scopes": TEXTS,
+            "created": INSTANT,
+            "expires": MAYBE_INSTANT,
+            "last_used": MAYBE_INSTANT,
+        }
+    ),
+    "NewToken": asked(
+        {
+            "user": TEXT,
+            "scopes": {"type": "array", "items": enum(Scope)},
+            "admin": FLAG,
+            "expires": MAYBE_INSTANT,
+        },
+        "user",
+    ),
+    "MadeToken": thing(
+        {"id": INTEGER, "token": TEXT, "user": TEXT, "scopes": TEXTS, "expires": MAYBE_INSTANT}
+    ),
+    "Status": thing(
+        {
+            "jobs": OBJECT,
+            "failures": {"type": "array"},
+            "connections": INTEGER,
+            "engine": OBJECT,
+            "not_ready": TEXTS,
+            "broken_systems": OBJECT,
+            "now": INSTANT,
+        }
+    ),
+    "Description": OBJECT,
+}

@@ -1,0 +1,130 @@
+"""Places, tasks and notes."""
+
+from runner.server.openapi import Schema
+from runner.server.sdelements.schemas.parts import (
+    BOOLEAN,
+    FLAG,
+    INSTANT,
+    INTEGER,
+    MAYBE_INSTANT,
+    MAYBE_TEXT,
+    OBJECT,
+    TEXT,
+    TEXTS,
+    asked,
+    thing,
+)
+
+_PLACES: dict[str, Schema] = {
+    "BusinessUnit": thing({"id": INTEGER, "name": TEXT, "slug": TEXT, "created": INSTANT}),
+    "NewBusinessUnit": asked({"name": TEXT}, "name"),
+    "Application": thing(
+        {
+            "id": INTEGER,
+            "business_unit": {"anyOf": [INTEGER, OBJECT]},
+            "name": TEXT,
+            "slug": TEXT,
+            "priority": TEXT,
+            "created": INSTANT,
+        }
+    ),
+    "NewApplication": asked(
+        {"name": TEXT, "business_unit": INTEGER, "priority": TEXT}, "name", "business_unit"
+    ),
+    "Project": thing(
+        {
+            "id": INTEGER,
+            "slug": TEXT,
+            "url": TEXT,
+            "application": {"anyOf": [INTEGER, OBJECT]},
+            "archived": BOOLEAN,
+            "name": TEXT,
+            "creator": {"type": "null"},
+            "description": TEXT,
+            "tags": TEXTS,
+            "created": INSTANT,
+            "updated": INSTANT,
+            "parent": {"type": "null"},
+            "custom_attributes": OBJECT,
+            "locked": BOOLEAN,
+        }
+    ),
+    "NewProject": asked(
+        {"name": TEXT, "application": INTEGER, "description": MAYBE_TEXT}, "name", "application"
+    ),
+}
+
+_UPDATER: Schema = {"type": ["object", "null"]}
+_NOTE: dict[str, Schema] = {
+    "id": INTEGER,
+    "task": TEXT,
+    "text": TEXT,
+    "automatic": BOOLEAN,
+    "updater": _UPDATER,
+    "created": INSTANT,
+    "updated": INSTANT,
+}
+_TASK_MORE: dict[str, Schema] = {
+    "problem": OBJECT,
+    "tags": TEXTS,
+    "categories": TEXTS,
+    "catch_all": BOOLEAN,
+    "results": OBJECT,
+}
+_TASKS: dict[str, Schema] = {
+    "Task": thing(
+        {
+            "id": TEXT,
+            "task_id": TEXT,
+            "url": TEXT,
+            "title": TEXT,
+            "text": TEXT,
+            "priority": INTEGER,
+            "phase": {"anyOf": [TEXT, OBJECT]},
+            "status": {"anyOf": [TEXT, OBJECT]},
+            "status_updated": MAYBE_INSTANT,
+            "verification_status": TEXT,
+            "note_count": INTEGER,
+            "project_specific": BOOLEAN,
+            "manually_added_from_library": BOOLEAN,
+            "relevant": BOOLEAN,
+            "accepted": BOOLEAN,
+            "assigned_to": TEXTS,
+            "artifact_proxy": TEXT,
+            "updated": INSTANT,
+            "updater": _UPDATER,
+            "library_task_created": INSTANT,
+            "library_task_updated": INSTANT,
+            **_TASK_MORE,
+        },
+        optional=tuple(_TASK_MORE),
+    ),
+    "ChangedTask": asked({"status": TEXT, "status_note": MAYBE_TEXT, "tags": TEXTS}),
+    "Note": thing(_NOTE),
+    "NewNote": asked({"text": TEXT, "automatic": FLAG}, "text"),
+    "AnalysisNote": thing(
+        {
+            **_NOTE,
+            "analysis_session": INTEGER,
+            "analysis_type": thing({"slug": TEXT, "name": TEXT}),
+            "status": MAYBE_TEXT,
+            "confidence": MAYBE_TEXT,
+            "behaviour": MAYBE_TEXT,
+            "findings": {"type": "array"},
+        }
+    ),
+    "AnalysisSession": thing(
+        {
+            "id": INTEGER,
+            "project": INTEGER,
+            "analysis_ref": TEXT,
+            "analysis_type": TEXT,
+            "extra": OBJECT,
+            "created": INSTANT,
+            "updated": INSTANT,
+            "updater": _UPDATER,
+        }
+    ),
+}
+
+PLATFORM: dict[str, Schema] = {**_PLACES, **_TASKS}

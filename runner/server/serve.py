@@ -1,0 +1,135 @@
+"""The listeners: TCP and a Unix socket, two uvicorn servers in one event loop in one thread.
+
+uvicorn's main loop wakes ten times a second for its date header; ours sleeps until it is
+told to stop, and wakes once a second. Signals are the daemon's business, not uvicorn's.
+"""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from runner.errors import RunnerError
+from runner.server.addresses import BACKLOG, bind_tcp, bind_unix
+
+_GRACE = 5  # seconds that answers under way have when the server stops
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals alone and sleeps when nothing happens."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take none."""
+        yield
+
+    async def main_loop(self) -> None:
+        self.stopped = asyncio.Event()
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopped.wait(), 1)
+
+    def ask_to_stop(self) -> None:
+        """End the main loop; call it in the event loop."""
+        self.should_exit = True
+        if hasattr(self, "stopped"):
+            self.stopped.set()
+
+
+class HttpServer:
+    """Serves one application on TCP, and one on a Unix socket, in a thread of its own."""
+
+    def __init__(
+        self, *, listen: str, app: ASGIApp, socket_path: Path | None = None, socket_app: ASGIApp | None = None
+    ) -> None:
+        """``listen`` is "address:port" ("" = no TCP); ``socket_app`` is served at ``socket_path``."""
+        self._listen = listen
+        self._app = app
+        self._socket_path = socket_path
+        self._socket_app = socket_app
+        self._servers: list[tuple[_Server, socket.socket]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listening = threading.Event()
+        self._trouble: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self.port: int | None = None  # where TCP listens, once it does
+
+    def start(self) -> None:
+        """Listen; return when both accept. ``RunnerError`` if an address can't be had."""
+        bound = []
+        try:
+            if self._listen:
+                tcp = bind_tcp(self._listen)
+                bound.append(tcp)
+                self.port = tcp.getsockname()[1]
+                self._servers.append((_server(self._app), tcp))
+            if self._socket_path is not None and self._socket_app is not None:
+                unix = bind_unix(self._socket_path)
+                bound.append(unix)
+                self._servers.append((_server(self._socket_app), unix))
+        except BaseException:
+            for taken in bound:
+                taken.close()
+            raise
+        self._thread.start()
+        self._listening.wait()
+        if self._trouble is not None:
+            msg = f"The server can't be started: {self._trouble}."
+            raise RunnerError(msg)
+
+    def stop(self) -> None:
+        """Stop listening, let answers under way end, and wait for the thread."""
+        loop = self._loop
+        if loop is not None and self._thread.is_alive():
+            for server, _ in self._servers:
+                with contextlib.suppress(RuntimeError):  # the loop ended by itself
+                    loop.call_soon_threadsafe(server.ask_to_stop)
+            self._thread.join()
+        if self._socket_path is not None:
+            self._socket_path.unlink(missing_ok=True)
+
+    def is_alive(self) -> bool:
+        """Whether the thread that serves is there."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - start() tells it
+            self._trouble = error
+        finally:
+            self._listening.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        tasks = [asyncio.create_task(server.serve([sock])) for server, sock in self._servers]
+        while not all(server.started for server, _ in self._servers):
+            if any(task.done() for task in tasks):
+                break
+            await asyncio.sleep(0.005)
+        self._listening.set()
+        await asyncio.gather(*tasks)
+
+
+def _server(app: ASGIApp) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            interface="asgi3",
+            access_log=False,
+            log_config=None,
+            log_level="error",
+            proxy_headers=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=_GRACE,
+        )
+    )

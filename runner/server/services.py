@@ -1,0 +1,52 @@
+"""What the server is given, and what it asks of the engine."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from starlette.requests import Request
+
+from runner.engine.catalogue import System
+from runner.settings import Settings
+from runner.store.database import Database
+
+
+class EngineFacade(Protocol):
+    """The engine, as far as the server needs it. All of it may be called from any thread."""
+
+    def wake(self) -> None:
+        """Look for work: a job was committed that may be claimed."""
+
+    def cancel(self, job_id: int) -> None:
+        """End a running job whose cancellation is committed."""
+
+    def systems(self) -> Mapping[str, System]:
+        """All systems there are connectors for; the first call may take half a second."""
+
+    def validate(self, system: str, params: dict[str, Any]) -> None:
+        """Raise ``Refused`` if a system's connector doesn't take these parameters."""
+
+    def status(self) -> dict[str, Any]:
+        """What a person wants to know of the engine."""
+
+    def healthy(self) -> bool:
+        """Whether its loops make progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What every request is served with."""
+
+    settings: Settings
+    database: Database
+    engine: EngineFacade
+    uploads: Path  # folder of the uploaded files
+    clock: Callable[[], datetime]  # aware UTC
+
+
+def services_of(request: Request) -> Services:
+    """The services of the application that a request is for."""
+    services: Services = request.app.state.services
+    return services
