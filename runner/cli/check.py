@@ -1,0 +1,107 @@
+"""``runner check``: would the daemon start with this configuration?"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.cli.command import DONE, Config, settled
+from runner.cli.output import console, text
+from runner.cli.reach import become_owner
+from runner.errors import RunnerError, SettingsInvalid
+
+if TYPE_CHECKING:
+    from runner.settings import Settings
+
+Step = tuple[str, str]
+"""What was looked at, and what was found good about it."""
+
+
+@settled
+def check(
+    *,
+    config: Config = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only what the files tell; the database is left alone.")
+    ] = False,
+) -> int:
+    """Check the configuration and what it refers to; exit code 78 or 69 if the daemon couldn't start."""
+    code = DONE
+    for name, looked in _steps(config, offline=offline):
+        if isinstance(looked, RunnerError):
+            _print(name, looked.message, good=False)
+            code = code or looked.exit_code
+        else:
+            _print(name, looked, good=True)
+    return code
+
+
+def _steps(config: Path | None, *, offline: bool) -> Iterator[tuple[str, str | RunnerError]]:
+    """Each step with its finding; what rests on a step that failed isn't tried."""
+    from runner import settings as configuration
+
+    try:
+        settings = configuration.load(file=config)
+    except SettingsInvalid as error:
+        yield "configuration", error
+        return
+    yield "configuration", "valid"
+    become_owner(settings.state_dir)
+    looks = [("plug-ins", _plugins), ("state directory", _state_dir)]
+    if not offline:
+        looks.append(("store", _store))
+    for name, look in looks:
+        try:
+            yield name, look(settings)
+        except RunnerError as error:
+            yield name, error
+
+
+def _plugins(settings: "Settings") -> str:
+    folder = settings.plugins.path
+    if not folder:
+        return "no folder is set"
+    if not Path(folder).is_dir():
+        msg = f"[plugins] path {folder} is not a folder."
+        raise SettingsInvalid(msg)
+    if not os.access(folder, os.R_OK | os.X_OK):
+        msg = f"[plugins] path {folder} can't be read by this user."
+        raise SettingsInvalid(msg)
+    return folder
+
+
+def _state_dir(settings: "Settings") -> str:
+    folder = settings.state_dir
+    there = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
+    if not there.is_dir():
+        msg = f"state_dir {folder} can't be made: {there} is not a folder."
+        raise SettingsInvalid(msg)
+    if not os.access(there, os.W_OK | os.X_OK):
+        msg = f"state_dir {folder} can't be written by this user."
+        raise SettingsInvalid(msg)
+    return str(folder) if there == folder.absolute() else f"{folder} will be made"
+
+
+def _store(settings: "Settings") -> str:
+    from runner.cli.db import display_url, read_schema
+    from runner.errors import StoreNewer
+    from runner.store.migrate import HEAD
+
+    schema, running = read_schema(settings)
+    if schema is None:
+        state = "is in use by a daemon" if running else "is empty and will be set up"
+        return f"{display_url(settings)} {state}"
+    if schema > HEAD:
+        msg = f"The store has schema {schema}, this version knows {HEAD}; install the version that wrote it."
+        raise StoreNewer(msg)
+    state = "up to date" if schema == HEAD else f"will be upgraded to {HEAD}"
+    return f"{display_url(settings)} has schema {schema}, {state}" + (
+        ", a daemon is running" if running else ""
+    )
+
+
+def _print(name: str, finding: str, *, good: bool) -> None:
+    mark = text("ok    ", "green") if good else text("FAILED", "bold red")
+    console().print(mark.append("  ").append_text(text(f"{name}: ", "bold")).append_text(text(finding)))

@@ -1,0 +1,117 @@
+"""``runner db``: the store's schema."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from runner.cli.command import DONE, AsJson, Config, settled
+from runner.cli.output import facts, print_json, say
+from runner.cli.reach import become_owner, find_socket
+from runner.errors import StoreAway, StoreError
+
+if TYPE_CHECKING:
+    from runner.settings import Settings
+    from runner.store.database import Database
+
+app = typer.Typer(name="db", help="The store: look at its schema, bring it up to date.", no_args_is_help=True)
+
+
+@app.command("status")
+@settled
+def status(*, config: Config = None, as_json: AsJson = False) -> int:
+    """Show which schema the store has, and which one this version needs."""
+    from runner import settings as configuration
+    from runner.store import migrate
+
+    settings = configuration.load(file=config)
+    schema, running = read_schema(settings)
+    row = {
+        "database": display_url(settings),
+        "schema": schema,
+        "needed": migrate.HEAD,
+        "up_to_date": schema == migrate.HEAD,
+        "daemon": "running" if running else "stopped",
+    }
+    if as_json:
+        print_json(row)
+    else:
+        facts((name.replace("_", " "), value) for name, value in row.items())
+    return DONE
+
+
+@app.command("upgrade")
+@settled
+def upgrade(*, config: Config = None) -> int:
+    """Bring the store to the schema that this version needs; a daemon does so by itself when it starts."""
+    from runner import settings as configuration
+    from runner.store import migrate
+
+    settings = configuration.load(file=config)
+    if find_socket(settings) is not None:
+        schema, _ = read_schema(settings)
+        say(f"The daemon is running and has the store at schema {schema}; nothing is to be done.")
+        return DONE
+    become_owner(settings.state_dir)
+    with opened(settings) as database:
+        before, after = migrate.upgrade(database)
+    say(f"The store has schema {after}." if before == after else f"Schema {before or 'none'} → {after}.")
+    return DONE
+
+
+def read_schema(settings: "Settings") -> tuple[str | None, bool]:
+    """The schema of the store, None if it is empty, and whether a daemon has it open."""
+    from runner.store import migrate
+
+    if (socket := find_socket(settings)) is not None:
+        from runner.cli.client import Client
+
+        with contextlib.closing(Client.over_socket(socket)) as client:
+            return client.get("status/").get("schema"), True
+    file = sqlite_file(settings)
+    if file is not None and not file.exists():
+        return None, False  # opening it would create it
+    become_owner(settings.state_dir)
+    with opened(settings) as database:
+        return migrate.version(database), False
+
+
+@contextlib.contextmanager
+def opened(settings: "Settings") -> Iterator["Database"]:
+    """The database, opened in this process while the state lock keeps daemons out."""
+    from sqlalchemy.exc import DBAPIError
+
+    from runner.store.database import open_database
+    from runner.store.lock import StateLock
+
+    with StateLock(settings.state_dir):
+        try:
+            with contextlib.closing(open_database(settings.store_url)) as database:
+                yield database
+        except DBAPIError as error:
+            msg = f"The database {display_url(settings)} can't be used: {error.orig}."
+            raise StoreAway(msg, detail=str(error)) from error
+
+
+def sqlite_file(settings: "Settings") -> Path | None:
+    """The file of an SQLite store, else None."""
+    database = _parsed(settings).database
+    return Path(database) if database and settings.store_url.startswith("sqlite") else None
+
+
+def display_url(settings: "Settings") -> str:
+    """The database's URL without its password."""
+    return str(_parsed(settings).render_as_string(hide_password=True))
+
+
+def _parsed(settings: "Settings") -> Any:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(settings.store_url)
+    except ArgumentError as error:
+        msg = "[store] url is not a database URL."
+        raise StoreError(msg, detail=str(error)) from error

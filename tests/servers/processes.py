@@ -1,0 +1,32 @@
+"""The processes of one daemon, as the kernel sees them: those of its process group."""
+
+from pathlib import Path
+
+from tests.servers.waiting import until
+
+_AFTER_DEATH = 2.0  # seconds that a worker may outlive its daemon
+
+
+def alive(group: int) -> set[int]:
+    """The processes of a group that run or sleep; what only waits to be buried doesn't count."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                state, _, its_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            except OSError:
+                continue  # it ended meanwhile
+            if int(its_group) == group and state not in {"Z", "X"}:
+                found.add(int(folder.name))
+    return found
+
+
+def workers(state: Path, group: int) -> set[int]:
+    """The workers of the daemon that leads ``group`` and has this state directory."""
+    recorded = {int(file.name) for file in (state / "workers").iterdir() if file.name.isdecimal()}
+    return recorded & alive(group)
+
+
+def assert_none_left(group: int) -> None:
+    """Make sure that a daemon that is dead has left no process behind."""
+    until(f"no process of group {group}", lambda: not alive(group), seconds=_AFTER_DEATH)

@@ -1,0 +1,67 @@
+"""docs/commands.md says what the command line does, and all of it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from runner.cli.app import app
+from runner.cli.command import EXIT_CODES
+from runner.cli.listings import CHANGE, CONNECTION_WHOLE, JOB, STATUS, TOKEN, Fields
+
+TEXT = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+EVERYWHERE = {"--help", "--json", "--config", "--url", "--token-file"}
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield name, command
+        return
+    for word, found in inner.items():
+        yield from _commands(found, f"{name} {word}")
+
+
+COMMANDS = dict(_commands(typer.main.get_command(app), "runner"))
+
+
+def _section(heading: str) -> str:
+    found = re.search(rf"^### {re.escape(heading)}\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/commands.md has no section {heading}"
+    return found[1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_and_flag_is_documented(name: str) -> None:
+    """Each command has a section of its own, which names its flags."""
+    section = _section(f"`{name}`")
+    flags = {flag for option in COMMANDS[name].params for flag in option.opts if flag.startswith("--")}
+    assert {flag for flag in flags - EVERYWHERE if f"`{flag}" not in section} == set()
+
+
+def test_no_command_is_documented_that_isn_t_there() -> None:
+    """What was removed is removed from the page too."""
+    assert set(re.findall(r"^### `(runner .*)`$", TEXT, re.MULTILINE)) == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("what", "fields"),
+    [
+        ("job", JOB),
+        ("change", CHANGE),
+        ("connection", CONNECTION_WHOLE),
+        ("token", TOKEN),
+        ("status", STATUS),
+    ],
+)
+def test_each_field_is_documented(what: str, fields: Fields) -> None:
+    """The tables of fields are those that ``--json`` prints, in their order."""
+    assert re.findall(r"^\| `(\w+)` \|", _section(f"Fields of a {what}"), re.MULTILINE) == list(fields)
+
+
+def test_each_exit_code_is_documented() -> None:
+    """The page's table of exit codes is the one of ``--help``."""
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE)] == list(EXIT_CODES)
