@@ -51,16 +51,21 @@ class Daemon:
     """One daemon on one state directory; use it with ``with``.
 
     Without ``loops`` it serves its socket only: no job runs and no port is opened. That is
-    what the command line uses while no daemon runs. Without ``listen`` it opens no port.
+    what the command line uses while no daemon runs. Without ``listen`` it opens no port. With
+    ``with_sample`` the sample is there before anybody can ask for it.
     """
 
-    def __init__(self, settings: Settings, *, loops: bool = True, listen: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, *, loops: bool = True, listen: bool = True, with_sample: bool = False
+    ) -> None:
         self.settings = settings
         # Without loops it is nobody's daemon: others must not find it where they look for one.
         self.socket_path = socket_path(settings)
         if not loops:
             self.socket_path = self.socket_path.with_name(f"runner.{os.getpid()}.sock")
         self.port: int | None = None  # where TCP listens
+        self.notes: list[str] = []  # what its user must see at the start
+        self._with_sample = with_sample
         self.started = utc_now()
         self._loops = loops
         self._listen = settings.server.listen if loops and listen else ""
@@ -100,6 +105,8 @@ class Daemon:
                 uploads=uploads,
                 clock=utc_now,
             )
+            if self._with_sample:
+                self._fill_sample(uploads)
             app = create_app(services)
             server = HttpServer(
                 listen=self._listen,
@@ -125,6 +132,16 @@ class Daemon:
     def _stop_engine(self) -> None:
         if not self.engine.stopped:
             self.engine.stop(deadline=0)
+
+    def _fill_sample(self, uploads: Path) -> None:
+        state_dir, now = self.settings.state_dir, utc_now()
+        sample.fill(self.database, uploads_folder=uploads, now=now)
+        path, token = sample.token_file(self.database, state_dir=state_dir, now=now)
+        self.notes.append(
+            f"The administrator's token is in {path}."
+            if token is None
+            else f"The administrator's token, also kept in {path}: {token}"
+        )
 
     # --- running -------------------------------------------------------------------------
 
@@ -162,17 +179,6 @@ class Daemon:
             if on_finished is not None:
                 on_finished(job_id)
         return sum(outcome is not Outcome.SUCCEEDED for _, outcome in ended)
-
-
-def prepare_sample(daemon: Daemon) -> list[str]:
-    """Fill in the sample; the lines that its user must see."""
-    state_dir, now = daemon.settings.state_dir, utc_now()
-    sample.fill(daemon.database, uploads_folder=state_dir / "uploads", now=now)
-    path, token = sample.token_file(daemon.database, state_dir=state_dir, now=now)
-    daemon.engine.wake()
-    if token is None:
-        return [f"The administrator's token is in {path}."]
-    return [f"The administrator's token, also kept in {path}: {token}"]
 
 
 def configure_logging(settings: Settings) -> None:

@@ -5,7 +5,9 @@ double underscore are read. Durations are written ``"30s"``, sizes ``"64MiB"``. 
 key is an error that names the nearest known one.
 """
 
+import contextlib
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -14,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from runner.errors import SettingsInvalid
 
@@ -66,6 +68,23 @@ class Server(Section):
 
     listen: str = Field("127.0.0.1:8080", description='address and port; "" switches it off')
     max_upload: Size = Field(2 * 2**30, description="largest report file that is taken")
+    behind_proxy: bool = Field(
+        False, description="a proxy that ends TLS stands in front; beyond loopback nothing else is served"
+    )
+
+    @model_validator(mode="after")
+    def _stay_home(self) -> "Server":
+        host = self.listen.rpartition(":")[0].strip("[]")
+        if not self.listen or self.behind_proxy or host == "localhost":
+            return self
+        with contextlib.suppress(ValueError):
+            if ipaddress.ip_address(host).is_loopback:
+                return self
+        msg = (
+            f"{self.listen!r} is reached from other machines, and tokens would cross the network in clear "
+            "text; put a proxy that ends TLS in front and set behind_proxy = true, or listen on 127.0.0.1"
+        )
+        raise ValueError(msg)
 
 
 class Store(Section):

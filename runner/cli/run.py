@@ -28,14 +28,13 @@ def run(
 ) -> int:
     """Run the daemon in the foreground."""
     from runner import settings as configuration
-    from runner.daemon import Daemon, configure_logging, prepare_sample
+    from runner.daemon import Daemon, configure_logging
 
     settings = configuration.load(file=config)
     configure_logging(settings)
-    with Daemon(settings, listen=not once) as daemon:
-        if sample:
-            for line in prepare_sample(daemon):
-                note(line)
+    with Daemon(settings, listen=not once, with_sample=sample) as daemon:
+        for line in daemon.notes:
+            note(line)
         if once:
             return _drain(daemon)
         if settings.server.listen:

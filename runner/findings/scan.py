@@ -1,6 +1,6 @@
 """What a reader knows of a scan once it has read it, and what may be concluded from it.
 
-Nothing passes from nothing (contract 8.3). What a scan found is true however little of it
+Nothing passes from nothing. What a scan found is true however little of it
 arrived; that a task is clean follows from a whole scan of the right project only.
 """
 
