@@ -6,9 +6,10 @@ shared with whatever else is committed at that moment.
 
 import threading
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import sqlalchemy as sa
 import structlog
@@ -16,14 +17,13 @@ import structlog
 from runner.engine import settling
 from runner.engine.attempt import Attempt, Result
 from runner.engine.ledger import Ledger
-from runner.engine.talk import Talk
-from runner.engine.workers import Budget, Wake, Worker
+from runner.engine.talk import Surroundings, Talk
+from runner.engine.workers import Budget, Wake, Worker, WorkerFactory
 from runner.errors import Internal, RunnerError, RunStopped, StoreError
 from runner.model.jobs import Claim, Job, Outcome
+from runner.settings import Settings
 from runner.store import queue
-
-if TYPE_CHECKING:
-    from runner.engine.engine import Engine
+from runner.store.database import Database
 
 _SETTLING = timedelta(minutes=1)  # to find out, after a stopped run, what was written
 
@@ -36,10 +36,41 @@ class HandedBack(RunStopped):
     """The daemon stops and gives the job back; it isn't finished."""
 
 
+class Host(Protocol):
+    """What a slot asks of the engine that it belongs to."""
+
+    settings: Settings
+    database: Database
+    clock: Callable[[], datetime]
+    owner: str
+    factory: WorkerFactory
+    surroundings: Surroundings
+    claiming: bool  # whether new jobs may be taken
+    work_version: int  # grows with each piece of work
+
+    def wait_for_work(self, seen: int) -> bool:
+        """Sleep until there may be work that wasn't there at version ``seen``; False = stop."""
+
+    def more_work(self) -> None:
+        """Let one idle slot look for work."""
+
+    def job_began(self, claim: Claim) -> None:
+        """A slot has taken a job."""
+
+    def job_ended(self, claim: Claim, result: Result | None, *, recorded: bool) -> None:
+        """A job's end is committed, or wasn't ours to record any more."""
+
+    def store_refused(self, error: StoreError) -> None:
+        """A commit failed for want of space or connection."""
+
+    def store_took(self) -> None:
+        """A commit went through."""
+
+
 class Slot(threading.Thread):
     """One place where a job can run."""
 
-    def __init__(self, engine: "Engine", number: int) -> None:
+    def __init__(self, engine: Host, number: int) -> None:
         super().__init__(name=f"slot-{number}", daemon=True)
         self._engine = engine
         self._worker: Worker | None = None
