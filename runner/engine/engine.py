@@ -29,6 +29,7 @@ from runner.store.database import Database
 _LOOK_EVERY = {"sqlite": 5.0, "postgresql": 0.25}
 """Seconds after which an idle slot looks for work by itself: others may enqueue on PostgreSQL."""
 
+_GIVE_BACK = 15.0  # seconds that interrupted runs have to end
 _KEEP_EVERY = 1.0  # seconds between the keeper's rounds
 _RENEWALS = 3  # of a lease before it runs out, so that one may fail
 
@@ -105,14 +106,16 @@ class Engine:
 
     def running(self) -> bool:
         """Whether any job runs here, or its end isn't recorded yet."""
-        return any(slot.job is not None for slot in self._slots)
+        return any(slot.busy for slot in self._slots)
 
     def give_back(self) -> None:
         """Stop all runs at once and hand their jobs back to the queue."""
-        for slot in self._slots:
-            slot.stop_job(HandedBack("The daemon stops."))
-        for slot in self._slots:
-            slot.join(15)
+        end = time.monotonic() + _GIVE_BACK
+        while any(slot.is_alive() for slot in self._slots) and time.monotonic() < end:
+            for slot in self._slots:
+                # Again and again: one may be just about to begin the job it claimed.
+                slot.stop_job(HandedBack("The daemon stops."))
+                slot.join(0.05)
 
     # --- what others call ----------------------------------------------------------------
 

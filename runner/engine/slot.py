@@ -78,6 +78,7 @@ class Slot(threading.Thread):
         self._log = structlog.get_logger(part="slot", slot=number)
         self._lock = threading.Lock()
         self.job: Job | None = None  # the one in hand
+        self.busy = False  # whether it has a job, or may be about to get one
         self.beat = time.monotonic()  # when the loop last made progress
 
     def stop_job(self, why: RunStopped, *, job_id: int | None = None) -> bool:
@@ -98,13 +99,16 @@ class Slot(threading.Thread):
         ended: _Ended | None = None
         while True:
             seen = self._engine.work_version
+            self.busy = self._engine.claiming or ended is not None
             self.beat = time.monotonic()
             claim = self._turn(ended)
             ended = None
             if claim is not None:
                 ended = self._take(claim)
-            elif not self._engine.wait_for_work(seen):
-                break
+            else:
+                self.busy = False
+                if not self._engine.wait_for_work(seen):
+                    break
         if self._worker is not None:
             self._worker.end()
         self._wake.close()

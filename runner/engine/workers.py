@@ -103,6 +103,7 @@ class Worker:
         self._wakeable = False
         self._jobs = 0
         self._size = 0
+        self._next_sample = 0.0  # on the monotonic clock
         factory.record(self.pid)
 
     @property
@@ -134,8 +135,13 @@ class Worker:
 
     def _wait(self, budget: Budget, wake: Wake | None) -> bytes:
         while True:
+            # Looked at before each message: a connector that talks without end is ended too.
             left = budget.deadline - time.monotonic()
-            ready = self._poll.poll(max(0.0, min(left, _SAMPLE_EVERY)) * 1000)
+            if left <= 0:
+                msg = f"The run took longer than {budget.timeout_text} ([engine] job_timeout) and was ended."
+                raise TimedOut(msg)
+            self._watch_size(budget)
+            ready = self._poll.poll(min(left, _SAMPLE_EVERY) * 1000)
             if wake is not None and wake.why is not None:
                 raise wake.why
             if ready:
@@ -143,17 +149,22 @@ class Worker:
                     return self._pipe.recv_bytes(LONGEST)
                 except (EOFError, OSError) as error:
                     raise self.crashed() from error
-            if left <= 0:
-                msg = f"The run took longer than {budget.timeout_text} ([engine] job_timeout) and was ended."
-                raise TimedOut(msg)
-            if self.resident() > self._size + budget.memory * 5 // 4:
-                msg = f"The run needed more than {budget.memory_text} ([engine] memory_limit) and was ended."
-                raise OutOfMemory(msg)
+
+    def _watch_size(self, budget: Budget) -> None:
+        """Once a second, end a worker that outgrew its limit in ways that RLIMIT_DATA doesn't see."""
+        now = time.monotonic()
+        if now < self._next_sample:
+            return
+        self._next_sample = now + _SAMPLE_EVERY
+        if self.resident() > self._size + budget.memory * 5 // 4:
+            msg = f"The run needed more than {budget.memory_text} ([engine] memory_limit) and was ended."
+            raise OutOfMemory(msg)
 
     def begin_job(self) -> None:
         """Note the size from which a job's growth is counted."""
         self._size = self.resident() if self._jobs == 0 else self._size
         self._jobs += 1
+        self._next_sample = time.monotonic() + _SAMPLE_EVERY
 
     def resident(self) -> int:
         """Bytes of memory that the process holds; 0 if it is gone."""
