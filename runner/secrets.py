@@ -54,11 +54,19 @@ class Redactor:
             ordered = sorted(self._known, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, ordered)))
 
-    def clean(self, text: str) -> str:
-        """Return ``text`` with every known secret replaced by the mask."""
+    def knows(self, text: str) -> bool:
+        """Whether a known secret stands in ``text``."""
         pattern = self._pattern
-        if pattern is not None:
-            text = pattern.sub(MASK, text)
+        return pattern is not None and pattern.search(text) is not None
+
+    def replace_known(self, text: str) -> str:
+        """Return ``text`` with every known secret replaced by the mask, and nothing else touched."""
+        pattern = self._pattern
+        return text if pattern is None else pattern.sub(MASK, text)
+
+    def clean(self, text: str) -> str:
+        """Return ``text`` without known secrets, and without what looks like a credential."""
+        text = self.replace_known(text)
         if "://" in text:
             text = _CREDENTIALS_IN_URL.sub(MASK, text)
         if ":" in text or "=" in text:

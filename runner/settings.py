@@ -11,14 +11,24 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from runner.errors import SettingsInvalid
+from runner.model import calendar
+from runner.model.jobs import Frequency
 
 ETC = Path("/etc/integration-runner")
 
@@ -50,6 +60,16 @@ def _size(value: object) -> object:
             raise ValueError(msg)
         return int(float(found[1]) * _BYTES[(found[2] or "B").upper()])
     return value
+
+
+def _written(parse: Callable[[str], object]) -> AfterValidator:
+    """Text that ``parse`` can read; it is kept as it was written."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -108,6 +128,54 @@ class Engine(Section):
         ge=timedelta(seconds=3),
         description="silence after which others on the same PostgreSQL take a daemon's jobs back",
     )
+    retries: int = Field(
+        3, ge=0, le=100, description="further attempts at a job whose other side asks for later; one result"
+    )
+    retry_delay: Duration = Field(
+        timedelta(minutes=1),
+        ge=timedelta(0),
+        le=timedelta(hours=1),
+        description="before the first of them; twice as long before each further one",
+    )
+
+
+class Scheduler(Section):
+    """When connections run by themselves."""
+
+    timezone: Annotated[str, _written(calendar.parse_zone)] = Field(
+        "UTC", description="zone of all times here; a connection may have its own"
+    )
+    hourly_at: int = Field(26, ge=0, le=59, description="minute of each hour")
+    daily_at: Annotated[str, _written(calendar.parse_daily)] = Field("01:26", description="time of each day")
+    weekly_on: Annotated[str, _written(calendar.parse_weekly)] = Field(
+        "saturday 04:33", description="day and time of each week"
+    )
+    monthly_on: Annotated[str, _written(calendar.parse_monthly)] = Field(
+        "1 04:26", description="day and time of each month; its last day where it has fewer"
+    )
+    spread: Duration = Field(
+        timedelta(0),
+        ge=timedelta(0),
+        le=timedelta(days=1),
+        description="connections of a frequency start within this time, each always at the same moment of it",
+    )
+    freeze: list[Annotated[str, _written(calendar.parse_window)]] = Field(
+        [], description='when nothing is written: "fri 18:00 - mon 06:00", or "22:00 - 06:00" for each day'
+    )
+
+    def timetable(self) -> calendar.Timetable:
+        """The same, read."""
+        return calendar.Timetable(
+            zone=calendar.parse_zone(self.timezone),
+            rules={
+                Frequency.HOURLY: calendar.Hourly(self.hourly_at),
+                Frequency.DAILY: calendar.parse_daily(self.daily_at),
+                Frequency.WEEKLY: calendar.parse_weekly(self.weekly_on),
+                Frequency.MONTHLY: calendar.parse_monthly(self.monthly_on),
+            },
+            spread=self.spread,
+            freeze=tuple(calendar.parse_window(text) for text in self.freeze),
+        )
 
 
 class Safety(Section):
@@ -118,6 +186,22 @@ class Safety(Section):
     destructive_floor: int = Field(5, ge=0, description="at or below it counts and shares stop nothing")
     max_pass_share: Share = Field(1.0, description="of the tasks covered that may turn to pass in one run")
     max_creates: int = Field(0, ge=0, description="creations in one run outside; 0 = without limit")
+
+
+class Retention(Section):
+    """How long things are kept."""
+
+    jobs: Duration = Field(
+        timedelta(days=400), ge=timedelta(), description="finished jobs; each connection's newest one stays"
+    )
+    changes: Duration = Field(
+        timedelta(days=400), ge=timedelta(), description="the journal; without it a run can't be taken back"
+    )
+    logs: Duration = Field(timedelta(days=30), ge=timedelta(), description="the jobs' logs")
+    uploads: Duration = Field(
+        timedelta(days=7), ge=timedelta(), description="report files, from the end of the last job on them"
+    )
+    previews: Duration = Field(timedelta(days=7), ge=timedelta(), description="previews with their plans")
 
 
 class Plugins(Section):
@@ -145,7 +229,9 @@ class Settings(Section):
     server: Server = Server()
     store: Store = Store()
     engine: Engine = Engine()
+    scheduler: Scheduler = Scheduler()
     safety: Safety = Safety()
+    retention: Retention = Retention()
     plugins: Plugins = Plugins()
     log: Log = Log()
 
@@ -153,6 +239,40 @@ class Settings(Section):
     def store_url(self) -> str:
         """The database's URL, with the default filled in."""
         return self.store.url or f"sqlite:///{self.state_dir.absolute() / 'runner.db'}"
+
+
+def overridden(safety: Safety, values: Mapping[str, Any]) -> Safety:
+    """``safety`` with a connection's own values in place; ``SettingsInvalid`` names what is wrong.
+
+    Values come from JSON, so a number is a number: no text is taken for one.
+    """
+    if not values:
+        return safety
+    try:
+        return Safety.model_validate({**safety.model_dump(), **values}, strict=True)
+    except ValidationError as error:
+        raise SettingsInvalid(_explain(error, {}, ("safety",))) from None
+
+
+_FIXED = ("state_dir", "server", "store", "plugins", "log.format", "engine.concurrency", "engine.lease")
+"""What a running daemon can't change."""
+
+
+def reloaded(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
+    """What of ``new`` a daemon that began with ``old`` can go by, and the names that want a restart."""
+    changed = [name for name in _FIXED if _at(old, name) != _at(new, name)]
+    values: dict[str, Any] = {name: getattr(old, name) for name in _FIXED if "." not in name}
+    for section in ("engine", "log"):
+        kept = {name.partition(".")[2]: _at(old, name) for name in _FIXED if name.startswith(f"{section}.")}
+        values[section] = getattr(new, section).model_copy(update=kept)
+    return new.model_copy(update=values), changed
+
+
+def _at(settings: Settings, name: str) -> object:
+    value: object = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def load(
@@ -241,13 +361,13 @@ def _merge(
         origins[f"{prefix}{name}"] = origin
 
 
-def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+def _explain(error: ValidationError, origins: Mapping[str, str], inside: tuple[str, ...] = ()) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         path = [str(part) for part in problem["loc"]]
         name = ".".join(path)
         where = origins.get(name) or next((o for n, o in origins.items() if n.startswith(name)), "")
-        text = _unknown(path) if problem["type"] == "extra_forbidden" else problem["msg"]
+        text = _unknown([*inside, *path]) if problem["type"] == "extra_forbidden" else problem["msg"]
         lines.append(f"{name}: {text.removeprefix('Value error, ')}" + (f" (from {where})" if where else ""))
     return "\n".join(lines)
 

@@ -65,6 +65,9 @@ class Connection:
     debug_mode: bool = False
     inaccessible: bool = False
     safety: dict[str, Any] = field(default_factory=dict)  # overrides of [safety]
+    schedule: str | None = None  # a cron expression; it stands in for the frequency
+    timezone: str | None = None  # of its schedule; None = the daemon's
+    paused: bool = False  # its jobs wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,7 @@ class Job:
     triggered_by_id: int | None
     upload_id: int | None
     attempt: int  # 0 = never claimed
+    retries: int = 0  # times the other side asked for later
     owner: str | None  # the daemon or agent that has it
     cancel_requested: bool
     retry_of: int | None

@@ -1,35 +1,56 @@
 """The table of changes: plan, preview, progress, journal, and the source of a revert."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from runner.messages import OutcomeRow, PlanRow
 from runner.model.changes import DESTRUCTIVE, ChangeState, Op, StoredChange, Target
 from runner.model.jobs import Job
+from runner.store.prepared import Prepared
 from runner.store.schema import changes, reads
 from runner.store.values import from_json, to_micros
+
+V = TypeVar("V")
 
 _PLANNED: sa.ColumnElement[str] = sa.literal_column("'planned'")
 _INTENDED: sa.ColumnElement[str] = sa.literal_column("'intended'")
 
-_insert = sa.insert(changes)
+NOT_MADE = "not made before the run ended"
+"""Said of a change that was sent and, as was found out afterwards, never made."""
+
+# A resumed run plans such a change anew: to count it as left alone would contradict that.
+_counted = sa.or_(changes.c.state != sa.literal_column("'skipped'"), changes.c.error != NOT_MADE)
+
+_insert = Prepared(sa.insert(changes))
 
 
-def add_plan(c: sa.Connection, job: Job, rows: Sequence[PlanRow], *, skipped: str = "") -> None:
-    """Store some planned changes of a run; with ``skipped``, as left alone for that reason."""
-    if not rows:
-        return
-    c.execute(
-        _insert,
+def add_plan(
+    c: sa.Connection,
+    job: Job,
+    rows: Sequence[PlanRow],
+    *,
+    skipped: str = "",
+    now: datetime | None = None,
+) -> None:
+    """Store some planned changes of a run; with ``skipped``, as left alone for that reason, ``now``."""
+    common = {
+        "job_id": job.id,
+        "attempt": job.attempt,
+        "state": "skipped" if skipped else "planned",
+        "error": skipped,
+        "assigned": None,
+        "settled": None if now is None else to_micros(now),
+    }
+    _insert.each(
+        c,
         [
             {
-                "job_id": job.id,
+                **common,
                 "sequence": row.sequence,
-                "attempt": job.attempt,
                 "target": row.target.value,
                 "op": row.op.value,
                 "destructive": row.op in DESTRUCTIVE,
@@ -40,8 +61,6 @@ def add_plan(c: sa.Connection, job: Job, rows: Sequence[PlanRow], *, skipped: st
                 "after": row.after,
                 "proof": row.proof,
                 "why": row.why,
-                "state": "skipped" if skipped else "planned",
-                "error": skipped,
             }
             for row in rows
         ],
@@ -129,7 +148,7 @@ def tally(c: sa.Connection, job_id: int) -> list[Tally]:
     """Count a run's changes by operation, kind, target and state."""
     rows = c.execute(
         sa.select(changes.c.op, changes.c.kind, changes.c.target, changes.c.state, sa.func.count())
-        .where(changes.c.job_id == job_id)
+        .where(changes.c.job_id == job_id, _counted)
         .group_by(changes.c.op, changes.c.kind, changes.c.target, changes.c.state)
         .order_by(sa.func.min(changes.c.sequence))
     )
@@ -174,16 +193,19 @@ def drop_destructive(c: sa.Connection, job_id: int, *, why: str, now: datetime) 
     ).rowcount
 
 
+_page = Prepared(
+    sa.select(changes)
+    .where(changes.c.job_id == sa.bindparam("b_job"), changes.c.sequence > sa.bindparam("b_after"))
+    .where(changes.c.state == _PLANNED, changes.c.destructive == sa.bindparam("b_destructive"))
+    .order_by(changes.c.sequence)
+    .limit(sa.bindparam("b_limit"))
+)
+
+
 def page(c: sa.Connection, job_id: int, *, destructive: bool, after: int, limit: int) -> list[StoredChange]:
     """The next planned changes in the order in which they are made, from sequence ``after`` on."""
-    rows = c.execute(
-        sa.select(changes)
-        .where(changes.c.job_id == job_id, changes.c.sequence > after)
-        .where(changes.c.state == _PLANNED, changes.c.destructive == destructive)
-        .order_by(changes.c.sequence)
-        .limit(limit)
-    )
-    return [stored(row) for row in rows]
+    values = {"b_job": job_id, "b_after": after, "b_destructive": destructive, "b_limit": limit}
+    return [stored(row) for row in _page.rows(c, values)]
 
 
 def intended(c: sa.Connection, job_id: int, *, after: int, limit: int) -> list[StoredChange]:
@@ -222,7 +244,7 @@ def journal(c: sa.Connection, job_id: int, *, after: int, limit: int) -> list[St
     return [stored(row) for row in rows]
 
 
-def stored(row: sa.Row[Any]) -> StoredChange:
+def stored(row: Any) -> StoredChange:
     """A row of ``changes`` as a value."""
     return StoredChange(
         sequence=row.sequence,
@@ -240,23 +262,23 @@ def stored(row: sa.Row[Any]) -> StoredChange:
     )
 
 
-_intend = (
-    sa.update(changes)
-    .where(changes.c.job_id == sa.bindparam("b_job"), changes.c.sequence == sa.bindparam("b_sequence"))
-    .where(changes.c.state == _PLANNED)
-    .values(state=_INTENDED)
+# Changes that lie together and fare alike are written by one statement: most of a plan does.
+_together = sa.and_(
+    changes.c.job_id == sa.bindparam("b_job"),
+    changes.c.sequence.between(sa.bindparam("b_first"), sa.bindparam("b_last")),
 )
+_intend = Prepared(sa.update(changes).where(_together, changes.c.state == _PLANNED).values(state=_INTENDED))
 
 
 def intend(c: sa.Connection, job_id: int, sequences: Iterable[int]) -> None:
     """Commit that these changes are about to be sent."""
-    c.execute(_intend, [{"b_job": job_id, "b_sequence": sequence} for sequence in sequences])
+    runs = _runs((sequence, None) for sequence in sequences)
+    _intend.each(c, [{"b_job": job_id, "b_first": first, "b_last": last} for first, last, _ in runs])
 
 
-_settle = (
+_settle = Prepared(
     sa.update(changes)
-    .where(changes.c.job_id == sa.bindparam("b_job"), changes.c.sequence == sa.bindparam("b_sequence"))
-    .where(changes.c.state.in_([sa.literal_column("'planned'"), sa.literal_column("'intended'")]))
+    .where(_together, sa.or_(changes.c.state == _PLANNED, changes.c.state == _INTENDED))
     .values(
         state=sa.bindparam("b_state"),
         error=sa.bindparam("b_error"),
@@ -266,25 +288,39 @@ _settle = (
 )
 
 
-def settle(c: sa.Connection, job_id: int, outcomes: Sequence[OutcomeRow], *, now: datetime) -> None:
+def settle(c: sa.Connection, job_id: int, outcomes: Iterable[OutcomeRow], *, now: datetime) -> None:
     """Record what became of changes; one that is settled already keeps its outcome."""
-    if not outcomes:
-        return
     micros = to_micros(now)
-    c.execute(
-        _settle,
+    runs = _runs((row.sequence, (row.state, row.message, row.assigned)) for row in outcomes)
+    _settle.each(
+        c,
         [
             {
                 "b_job": job_id,
-                "b_sequence": row.sequence,
-                "b_state": row.state.value,
-                "b_error": row.message,
-                "b_assigned": row.assigned,
+                "b_first": first,
+                "b_last": last,
+                "b_state": state.value,
+                "b_error": message,
+                "b_assigned": assigned,
                 "b_now": micros,
             }
-            for row in outcomes
+            for first, last, (state, message, assigned) in runs
         ],
     )
+
+
+def _runs(rows: Iterable[tuple[int, V]]) -> Iterator[tuple[int, int, V]]:
+    """First and last of sequences that follow one another with the same value."""
+    run: tuple[int, int, V] | None = None
+    for sequence, value in rows:
+        if run is not None and sequence == run[1] + 1 and value == run[2]:
+            run = (run[0], sequence, value)
+            continue
+        if run is not None:
+            yield run
+        run = (sequence, sequence, value)
+    if run is not None:
+        yield run
 
 
 def skip_rest(c: sa.Connection, job_id: int, *, why: str, now: datetime) -> int:
@@ -315,7 +351,7 @@ def first_failures(c: sa.Connection, job_id: int, *, limit: int = 3) -> list[tup
         (row.subject, row.error)
         for row in c.execute(
             sa.select(changes.c.subject, changes.c.error)
-            .where(changes.c.job_id == job_id, changes.c.state.in_(["failed", "skipped"]))
+            .where(changes.c.job_id == job_id, changes.c.state.in_(["failed", "skipped"]), _counted)
             .order_by(changes.c.sequence)
             .limit(limit)
         )

@@ -93,6 +93,9 @@ def _entry(row: sa.Row[Any]) -> Entry:
             debug_mode=row.debug_mode,
             inaccessible=row.inaccessible,
             safety=from_json(row.safety),
+            schedule=row.schedule,
+            timezone=row.timezone,
+            paused=row.paused,
         ),
         in_progress=bool(row.in_progress),
         updated=row.updated,
@@ -110,11 +113,14 @@ def create(
     project_id: int | None,
     params: Mapping[str, Any],
     now: datetime,
+    safety: Mapping[str, Any] | None = None,
     frequency: Frequency = Frequency.MANUALLY,
     enabled: bool = True,
     is_file_upload: bool = False,
     debug_mode: bool = False,
     inaccessible: bool = False,
+    schedule: str | None = None,
+    timezone: str | None = None,
 ) -> int:
     """Add a connection; the id."""
     micros = to_micros(now)
@@ -127,23 +133,29 @@ def create(
         command=command,
         project_id=project_id,
         params=to_json(dict(params)),
+        safety=to_json(dict(safety or {})),
         frequency=frequency.value,
         enabled=enabled,
         is_file_upload=is_file_upload,
         debug_mode=debug_mode,
         inaccessible=inaccessible,
+        schedule=schedule,
+        timezone=timezone,
         created=micros,
         updated=micros,
     )
 
 
 def update(c: sa.Connection, connection_id: int, values: Mapping[str, Any], *, now: datetime) -> None:
-    """Change columns of a connection. A new frequency is due when the scheduler says so."""
+    """Change columns of a connection. With a new schedule it is due when the scheduler says so."""
     changed = dict(values)
-    if "params" in changed:
-        changed["params"] = to_json(dict(changed["params"]))
+    for name in ("params", "safety"):
+        if name in changed:
+            changed[name] = to_json(dict(changed[name]))
     if "frequency" in changed:
-        changed |= {"frequency": Frequency(changed["frequency"]).value, "next_run": None}
+        changed["frequency"] = Frequency(changed["frequency"]).value
+    if not changed.keys().isdisjoint({"frequency", "schedule", "timezone", "enabled"}):
+        changed["next_run"] = None
     c.execute(
         sa.update(connections)
         .where(connections.c.id == connection_id)

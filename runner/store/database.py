@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from runner import faultpoint
 from runner.errors import StoreAway, StoreError, StoreFull
+from runner.store.prepared import Prepared
 
 T = TypeVar("T")
 Write = Callable[[sa.Connection], T]
@@ -72,6 +73,8 @@ def translate(error: DBAPIError) -> Exception:
     text = str(error.orig)
     if "disk is full" in text or "disk I/O error" in text or "No space left" in text:
         return StoreFull("The disk with the store is full; free some space. Nothing is lost.", detail=text)
+    if "file is not a database" in text or "disk image is malformed" in text:
+        return StoreError("The store is damaged, or isn't one; restore a backup.", detail=text)
     if isinstance(error, OperationalError) and (error.connection_invalidated or _AWAY.search(text)):
         return StoreAway("The database can't be reached.", detail=text)
     return error
@@ -113,6 +116,7 @@ def _sqlite_engine(path: Path, *, writer: bool) -> sa.Engine:
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
         poolclass=sa.pool.StaticPool if writer else sa.pool.QueuePool,
+        hide_parameters=True,  # an error's text goes to the log, and values may be secrets
         connect_args={"check_same_thread": False, "timeout": 30, "cached_statements": 256},
         **({} if writer else {"pool_size": 8, "max_overflow": 32}),
     )
@@ -133,9 +137,11 @@ def _sqlite_engine(path: Path, *, writer: bool) -> sa.Engine:
         cursor.execute("PRAGMA temp_store=MEMORY")
         cursor.close()
 
+    statement = Prepared(sa.text("BEGIN IMMEDIATE" if writer else "BEGIN"))
+
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+        statement.count(connection, {})
 
     return engine
 
@@ -153,7 +159,10 @@ class SQLite(Database):
     def __init__(self, path: Path) -> None:
         self._writing = _sqlite_engine(path, writer=True)
         # The writer opens first: it creates the file and switches it to WAL.
-        self._connection = self._writing.connect()
+        try:
+            self._connection = self._writing.connect()
+        except DBAPIError as error:
+            raise translate(error) from error
         super().__init__(_sqlite_engine(path, writer=False))
         self._asked: deque[_Asked[Any]] = deque()
         self._turn = threading.Lock()  # held by the one who writes
@@ -255,7 +264,12 @@ class PostgreSQL(Database):
     def __init__(self, url: sa.URL) -> None:
         super().__init__(
             sa.create_engine(
-                url, pool_size=8, max_overflow=32, pool_pre_ping=True, connect_args={"connect_timeout": 10}
+                url,
+                pool_size=8,
+                max_overflow=32,
+                pool_pre_ping=True,
+                hide_parameters=True,  # an error's text goes to the log, and values may be secrets
+                connect_args={"connect_timeout": 10},
             )
         )
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="store-writer")

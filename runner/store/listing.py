@@ -139,7 +139,7 @@ def _open() -> sa.Select[Any]:
 
 
 def _conditions(wanted: Wanted, *, hide_kind: bool = False) -> list[sa.ColumnElement[bool]]:
-    hide_kind = hide_kind or len(wanted.kinds) > 1 or wanted.connection_id is not None
+    hide_kind = hide_kind or len(wanted.kinds) != 1 or wanted.connection_id is not None
     found = [_of_kind(wanted, hide=hide_kind)] if len(wanted.kinds) < len(Kind) else []
     if not wanted.previews:
         found.append(~jobs.c.preview)

@@ -6,6 +6,7 @@ was read is skipped and named, never overwritten.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from types import SimpleNamespace
@@ -15,9 +16,11 @@ import sqlalchemy as sa
 
 from runner.errors import Refused
 from runner.messages import OutcomeRow
+from runner.model import protected
 from runner.model.changes import ASSIGNED, ChangeState, Op, StoredChange
-from runner.model.platform import Meaning, Project
-from runner.store.schema import analysis_sessions, applications, business_units, notes, projects, tasks
+from runner.model.platform import Meaning, Project, Verification
+from runner.store.prepared import Prepared
+from runner.store.schema import analysis_sessions, applications, business_units, notes, projects, tasks, users
 from runner.store.values import from_json, from_micros, to_json, to_micros
 
 MEANINGS = {"TS1": Meaning.DONE, "TS2": Meaning.TODO, "TS3": Meaning.NA}
@@ -106,20 +109,44 @@ def apply(
     """Make a batch of platform changes; tell the outcome of each, in the batch's order."""
     writing = _Writing(c, author, to_micros(now))
     known = dict(assigned)
-    outcomes: list[OutcomeRow] = []
-    for kind, group in groupby(batch, key=lambda change: change.kind):
+    outcomes = {outcome.sequence: outcome for outcome in _shielded(c, batch)}
+    free = [change for change in batch if change.sequence not in outcomes]
+    for kind, group in groupby(free, key=lambda change: change.kind):
         rows = list(group)
         handler = _HANDLERS.get(kind)
         if handler is None:
-            outcomes += [_failed(row, f"The platform has nothing called {kind!r}.") for row in rows]
+            text = f"The platform has nothing called {kind!r}."
+            outcomes |= {row.sequence: _failed(row, text) for row in rows}
             continue
-        for row in rows:
-            row.after = resolve(row.after, known)
+        lacking = {row.sequence: missing(row.after, known) for row in rows}
+        outcomes |= {row.sequence: _failed(row, why) for row in rows if (why := lacking[row.sequence])}
+        # Copies: this may be rolled back and run again, and then other ids are given.
+        rows = [replace(row, after=resolve(row.after, known)) for row in rows if not lacking[row.sequence]]
         for row, outcome in zip(rows, handler(writing, rows), strict=True):
-            outcomes.append(outcome)
+            outcomes[row.sequence] = outcome
             if outcome.assigned is not None:
                 known[row.kind, row.key] = from_json(outcome.assigned)
-    return outcomes
+    return [outcomes[change.sequence] for change in batch]
+
+
+def _shielded(c: sa.Connection, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+    """The outcomes of changes to accounts that no run may touch."""
+    if not any(change.kind in protected.ACCOUNT_OF for change in batch):
+        return []
+    rows = c.execute(
+        sa.select(users.c.email, users.c.is_service).where(users.c.is_superuser | users.c.is_service)
+    )
+    sentences = {
+        row.email.casefold(): (protected.SERVICE if row.is_service else protected.SUPERUSER).format(
+            email=row.email
+        )
+        for row in rows
+    }
+    return [
+        OutcomeRow(change.sequence, ChangeState.SKIPPED, sentences[account], None)
+        for change in batch
+        if (account := protected.account_of(change.kind, change.key)) in sentences
+    ]
 
 
 def resolve(value: Any, assigned: Assigned) -> Any:
@@ -132,6 +159,14 @@ def resolve(value: Any, assigned: Assigned) -> Any:
     if isinstance(value, list):
         return [resolve(part, assigned) for part in value]
     return value
+
+
+def missing(value: Any, assigned: Assigned) -> str | None:
+    """What ``value`` refers to and was never given, as a sentence; None if all of it is known."""
+    for kind, key in references(value):
+        if (kind, key) not in assigned:
+            return f"the {kind} {key} that it refers to was not made."
+    return None
 
 
 def references(value: Any) -> list[tuple[str, str]]:
@@ -183,6 +218,8 @@ def _session(w: _Writing, change: StoredChange) -> OutcomeRow:
                 analysis_type=after["analysis_type"],
                 key=change.key,
                 created=w.micros,
+                # One that comes back, when a revert is taken back, keeps the id that its notes name.
+                **({"id": after["id"]} if "id" in after else {}),
             )
             .returning(analysis_sessions.c.id)
         ).scalar_one()
@@ -201,6 +238,9 @@ _TASK_FIELDS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+_TASK_COLUMNS = [tasks.c[name] for name in ("id", "task_id", "status_updated", *_TASK_FIELDS)]
+
+
 def _load(w: _Writing, batch: Sequence[StoredChange]) -> dict[str, SimpleNamespace]:
     """The tasks that a batch is about, by the API's id ("7-T21")."""
     wanted: dict[int, list[str]] = {}
@@ -210,10 +250,26 @@ def _load(w: _Writing, batch: Sequence[StoredChange]) -> dict[str, SimpleNamespa
             wanted.setdefault(int(number), []).append(task_id)
     found: dict[str, SimpleNamespace] = {}
     for project_id, task_ids in wanted.items():
-        query = sa.select(tasks).where(tasks.c.project_id == project_id, tasks.c.task_id.in_(task_ids))
+        query = sa.select(*_TASK_COLUMNS).where(
+            tasks.c.project_id == project_id, tasks.c.task_id.in_(task_ids)
+        )
         for row in w.c.execute(query).mappings():
             found[f"{project_id}-{row['task_id']}"] = SimpleNamespace(**row)
     return found
+
+
+_KNOWN: Mapping[str, frozenset[str]] = {
+    "status": frozenset(MEANINGS),
+    "verification_status": frozenset(Verification),
+}
+
+
+def _unknown(after: Mapping[str, Any]) -> str | None:
+    """The first value that no task can have, as a sentence; None if there is none."""
+    for name, known in _KNOWN.items():
+        if name in after and after[name] not in known:
+            return f"there is no {name.replace('_', ' ')} {after[name]!r}."
+    return None
 
 
 def _differing(row: SimpleNamespace, expected: Mapping[str, Any] | None) -> str | None:
@@ -245,6 +301,10 @@ def _tasks(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
             outcomes.append(_conflict(change, differing))
             continue
         after = change.after or {}
+        unknown = _unknown(after)
+        if unknown is not None:
+            outcomes.append(_failed(change, unknown))
+            continue
         fields = {name: column(after[name]) for name, column in _TASK_FIELDS.items() if name in after}
         if fields.get("status", row.status) != row.status:
             row.status_updated = w.micros
@@ -261,17 +321,26 @@ def _tasks(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
             written.append(_note_row(w, row.id, after["note"]))
         elif change.before and "note" in change.before:
             # A revert: what the run said of the task goes with what it did to it.
-            session = change.before["note"].get("session")
-            w.c.execute(sa.delete(notes).where(notes.c.task == row.id, notes.c.session_id == session))
+            _take_back_note(w, row.id, change.before["note"])
         outcomes.append(_done(change))
-    if updates:
-        w.c.execute(_update_task, updates)
-    if written:
-        w.c.execute(_insert_note, written)
+    _update_task.each(w.c, updates)
+    _insert_note.each(w.c, _unwritten(w, written))
     return outcomes
 
 
-_update_task = (
+def _unwritten(w: _Writing, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of an analysis's notes that an earlier attempt at the same run didn't write."""
+    sessions = {row["b_session_id"] for row in rows} - {None}
+    if not sessions:
+        return list(rows)
+    query = sa.select(notes.c.task, notes.c.session_id, notes.c.text).where(
+        notes.c.task.in_([row["b_task"] for row in rows]), notes.c.session_id.in_(sessions)
+    )
+    there = {(row.task, row.session_id, row.text) for row in w.c.execute(query)}
+    return [row for row in rows if (row["b_task"], row["b_session_id"], row["b_text"]) not in there]
+
+
+_update_task = Prepared(
     sa.update(tasks)
     .where(tasks.c.id == sa.bindparam("b_id"))
     .values(
@@ -280,24 +349,39 @@ _update_task = (
         status_updated=sa.bindparam("b_status_updated"),
     )
 )
-_insert_note = sa.insert(notes)
+_insert_note = Prepared(
+    sa.insert(notes).values({c.name: sa.bindparam(f"b_{c.name}") for c in notes.c if c.name != "id"})
+)
 
 
 def _note_row(w: _Writing, task: int, note: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "task": task,
-        "text": note["text"],
-        "automatic": True,
-        "user_id": w.author,
-        "session_id": note.get("session"),
-        "analysis_type": note.get("analysis_type"),
-        "status": note.get("status"),
-        "confidence": note.get("confidence"),
-        "behaviour": note.get("behaviour"),
-        "findings": to_json(note["findings"]) if "findings" in note else None,
-        "created": w.micros,
-        "updated": w.micros,
+        "b_task": task,
+        "b_text": note["text"],
+        "b_automatic": True,
+        "b_user_id": w.author,
+        "b_session_id": note.get("session"),
+        "b_analysis_type": note.get("analysis_type"),
+        "b_status": note.get("status"),
+        "b_confidence": note.get("confidence"),
+        "b_behaviour": note.get("behaviour"),
+        "b_findings": to_json(note["findings"]) if "findings" in note else None,
+        "b_created": w.micros,
+        "b_updated": w.micros,
     }
+
+
+def _take_back_note(w: _Writing, task: int, note: Mapping[str, Any]) -> None:
+    """Delete what a run said of a task: its own note, never one that people wrote."""
+    session = note.get("session")
+    w.c.execute(
+        sa.delete(notes).where(
+            notes.c.task == task,
+            notes.c.automatic,
+            notes.c.text == note["text"],
+            notes.c.session_id.is_(None) if session is None else notes.c.session_id == session,
+        )
+    )
 
 
 # --- plain notes -------------------------------------------------------------------------
@@ -306,20 +390,38 @@ def _note_row(w: _Writing, task: int, note: Mapping[str, Any]) -> dict[str, Any]
 def _notes(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
     """Notes by task and text: the key is the task's, and the text tells one from another."""
     there = _load(w, batch)
-    outcomes = []
+    outcomes: list[OutcomeRow] = []
+    wanted: list[tuple[int, str]] = []
+    unwanted: list[tuple[int, str]] = []
     for change in batch:
         row = there.get(change.key)
         if row is None:
             outcomes.append(_conflict(change, f"there is no task {change.key} any more."))
             continue
         text = (change.after or change.before or {})["text"]
-        same = sa.and_(notes.c.task == row.id, notes.c.text == text)
-        if change.op is Op.DELETE:
-            w.c.execute(sa.delete(notes).where(same))
-        elif w.c.scalar(sa.select(notes.c.id).where(same).limit(1)) is None:
-            w.c.execute(_insert_note, [_note_row(w, row.id, {"text": text})])
+        (unwanted if change.op is Op.DELETE else wanted).append((row.id, text))
         outcomes.append(_done(change))
+    # A batch adds or deletes, never both: what is destructive comes after all else.
+    _delete_note.each(w.c, [{"b_task": task, "b_text": text} for task, text in unwanted])
+    written = _written(w, wanted)
+    fresh = [note for note in dict.fromkeys(wanted) if note not in written]
+    _insert_note.each(w.c, [_note_row(w, task, {"text": text}) for task, text in fresh])
     return outcomes
+
+
+_delete_note = Prepared(
+    sa.delete(notes).where(notes.c.task == sa.bindparam("b_task"), notes.c.text == sa.bindparam("b_text"))
+)
+
+
+def _written(w: _Writing, wanted: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Task and text of notes that are there, among them all of ``wanted`` that are."""
+    if not wanted:
+        return set()
+    query = sa.select(notes.c.task, notes.c.text).where(
+        notes.c.task.in_({task for task, _ in wanted}), notes.c.text.in_({text for _, text in wanted})
+    )
+    return {(task, text) for task, text in w.c.execute(query)}
 
 
 _HANDLERS: Mapping[str, Callable[[_Writing, Sequence[StoredChange]], list[OutcomeRow]]] = {

@@ -6,7 +6,8 @@ same: only their execution is shortened.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,14 +21,20 @@ class _Compiled:
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self._fixed: Mapping[str, Any] = compiled.params
-        self._order: list[str] | None = compiled.positiontup
+        self._in_order = _in_order(compiled.positiontup)
+        self._dialect = dialect
         self.error: type[Exception] = dialect.loaded_dbapi.Error
 
     def bind(self, values: Mapping[str, Any]) -> Any:
-        if self._order is None:
-            return {**self._fixed, **values}
-        fixed = self._fixed
-        return [values[name] if name in values else fixed[name] for name in self._order]
+        """The values as the driver takes them: by name, or in the statement's order."""
+        named = {**self._fixed, **values}
+        return named if self._in_order is None else self._in_order(named)
+
+    def told(self, error: Exception) -> BaseException:
+        """An error of the driver, as SQLAlchemy would raise it."""
+        return DBAPIError.instance(
+            self.sql, None, error, self.error, hide_parameters=True, dialect=self._dialect
+        )
 
 
 class Prepared:
@@ -41,33 +48,56 @@ class Prepared:
             names = [column.key for column in statement._returning]  # noqa: SLF001 - as above
         self._row: Callable[..., Any] = _row_type(names) if names else tuple
 
-    def _run(self, c: sa.Connection, values: Mapping[str, Any]) -> Any:
+    def _compile(self, c: sa.Connection) -> _Compiled:
         compiled = self._by_dialect.get(c.dialect.name)
         if compiled is None:
             compiled = self._by_dialect[c.dialect.name] = _Compiled(self._statement, c.dialect)
-        bound = compiled.bind(values)
-        cursor = c.connection.cursor()
-        try:
-            cursor.execute(compiled.sql, bound)
-        except compiled.error as error:
-            raise DBAPIError.instance(
-                compiled.sql, bound, error, compiled.error, dialect=c.dialect
-            ) from error
-        return cursor
+        return compiled
 
     def rows(self, c: sa.Connection, values: Mapping[str, Any]) -> list[Any]:
         """Run it and return all rows, with their columns as attributes."""
-        cursor = self._run(c, values)
-        found = [self._row(row) for row in cursor.fetchall()]
+        compiled = self._compile(c)
+        cursor = c.connection.cursor()
+        try:
+            cursor.execute(compiled.sql, compiled.bind(values))
+            found = cursor.fetchall()
+        except compiled.error as error:
+            raise compiled.told(error) from error
         cursor.close()
-        return found
+        return [self._row(row) for row in found]
 
     def count(self, c: sa.Connection, values: Mapping[str, Any]) -> int:
         """Run it and return how many rows it touched."""
-        cursor = self._run(c, values)
+        compiled = self._compile(c)
+        cursor = c.connection.cursor()
+        try:
+            cursor.execute(compiled.sql, compiled.bind(values))
+        except compiled.error as error:
+            raise compiled.told(error) from error
         touched: int = cursor.rowcount
         cursor.close()
         return touched
+
+    def each(self, c: sa.Connection, values: Sequence[Mapping[str, Any]]) -> None:
+        """Run it once for each of ``values``."""
+        if not values:
+            return
+        compiled = self._compile(c)
+        cursor = c.connection.cursor()
+        try:
+            cursor.executemany(compiled.sql, [compiled.bind(one) for one in values])
+        except compiled.error as error:
+            raise compiled.told(error) from error
+        cursor.close()
+
+
+def _in_order(names: list[str] | None) -> Callable[[Mapping[str, Any]], Any] | None:
+    """What picks the values of ``names`` as a sequence; None = the driver takes them by name."""
+    if names is None:
+        return None
+    if len(names) > 1:
+        return itemgetter(*names)  # of a single name it would give the bare value
+    return lambda values: [values[name] for name in names]
 
 
 def _row_type(names: list[str]) -> Callable[..., Any]:

@@ -17,8 +17,18 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from runner.errors import Reason
 from runner.model.jobs import Claim, Connection, Frequency, Job, Kind, Outcome, State
+from runner.store.pauses import PAUSED
 from runner.store.prepared import Prepared
-from runner.store.schema import applications, business_units, connections, jobs, projects, reads, uploads
+from runner.store.schema import (
+    applications,
+    business_units,
+    connections,
+    facts,
+    jobs,
+    projects,
+    reads,
+    uploads,
+)
 from runner.store.schema import changes as changes_table
 from runner.store.values import from_json, from_micros, maybe_from_micros, to_json, to_micros
 
@@ -110,7 +120,11 @@ def enqueue(
     retry_of: int | None = None,
     revert_of: int | None = None,
 ) -> tuple[int, State]:
-    """Add a job; return its id and whether it is ``pending`` or ``behind``."""
+    """Add a job; return its id and whether it is ``pending`` or ``behind``.
+
+    Who adds several in one transaction does so in the order of their connections' ids: else two
+    of them wait for each other on PostgreSQL, for a second each time.
+    """
     _lock(c, connection_id)
     [row] = _insert.rows(
         c,
@@ -133,6 +147,12 @@ def enqueue(
     return row.id, State(row.state)
 
 
+# What is asked of a job before it is taken: pauses are stored, so they hold for every daemon.
+_admitted = (
+    ~sa.exists().where(facts.c.name == sa.literal_column(f"'{PAUSED}'")),
+    ~connections.c.paused,
+    sa.or_(jobs.c.preview, ~sa.bindparam("b_frozen", type_=sa.Boolean)),
+)
 _claimable = Prepared(
     sa.select(
         jobs,
@@ -160,7 +180,7 @@ _claimable = Prepared(
     .outerjoin(applications, applications.c.id == projects.c.application_id)
     .outerjoin(business_units, business_units.c.id == applications.c.business_unit_id)
     .outerjoin(uploads, uploads.c.id == jobs.c.upload_id)
-    .where(jobs.c.state == _PENDING, jobs.c.not_before <= sa.bindparam("b_now"))
+    .where(jobs.c.state == _PENDING, jobs.c.not_before <= sa.bindparam("b_now"), *_admitted)
     .order_by(jobs.c.not_before, jobs.c.id)
     .limit(sa.bindparam("b_limit"))
     .with_for_update(skip_locked=True, of=jobs)
@@ -180,11 +200,20 @@ _take = Prepared(
 
 
 def claim(
-    c: sa.Connection, *, owner: str, now: datetime, limit: int = 1, lease: timedelta = LEASE
+    c: sa.Connection,
+    *,
+    owner: str,
+    now: datetime,
+    limit: int = 1,
+    lease: timedelta = LEASE,
+    frozen: bool = False,
 ) -> list[Claim]:
-    """Take up to ``limit`` pending jobs for ``owner``, the longest waiting first."""
+    """Take up to ``limit`` pending jobs for ``owner``, the longest waiting first.
+
+    None while all or their connection is paused; ``frozen`` lets previews through only.
+    """
     micros = to_micros(now)
-    rows = _claimable.rows(c, {"b_now": micros, "b_limit": limit})
+    rows = _claimable.rows(c, {"b_now": micros, "b_limit": limit, "b_frozen": frozen})
     for row in rows:
         _take.count(
             c, {"b_job_id": row.id, "b_owner": owner, "b_now": micros, "b_lease": lease // _MICROSECOND}
@@ -242,6 +271,7 @@ def job_from_row(row: Any, **changed: Any) -> Job:
         "triggered_by_id": row.triggered_by_id,
         "upload_id": row.upload_id,
         "attempt": row.attempt,
+        "retries": row.retries,
         "owner": row.owner,
         "cancel_requested": bool(row.cancel_requested),
         "retry_of": row.retry_of,
@@ -346,6 +376,29 @@ def hand_back(c: sa.Connection, *, job: Job) -> bool:
     )
 
 
+def put_off(c: sa.Connection, *, job: Job, until: datetime, why: str, now: datetime) -> bool:
+    """Make a running job of ours pending again, to be taken at ``until`` at the earliest.
+
+    False if it isn't ours any more, or is asked to end.
+    """
+    return bool(
+        c.execute(
+            sa.update(jobs)
+            .where(jobs.c.id == job.id, jobs.c.owner == job.owner, jobs.c.attempt == job.attempt)
+            .where(jobs.c.state == _RUNNING, ~jobs.c.cancel_requested)
+            .values(
+                state=_PENDING,
+                owner=None,
+                lease_until=None,
+                retries=jobs.c.retries + 1,
+                not_before=to_micros(until),
+                progress=why,
+                last_run=to_micros(now),
+            )
+        ).rowcount
+    )
+
+
 class LostClaim(Exception):
     """A run's job isn't its own any more: another daemon took it back."""
 
@@ -372,6 +425,10 @@ def note_progress(c: sa.Connection, *, job: Job, text: str) -> bool:
     return row is not None and row.cancel_requested
 
 
+CANCELLED_EARLY = "Cancelled before it started; nothing was changed."
+CANCELLED_BETWEEN = "Cancelled before its next attempt; the journal of changes tells what was written before."
+
+
 def cancel(c: sa.Connection, *, job_id: int, now: datetime) -> State | None:
     """Cancel a job: at once if it waits, by request if it runs. Returns the state it was in."""
     connection_id = c.scalar(sa.select(jobs.c.connection_id).where(jobs.c.id == job_id))
@@ -379,8 +436,9 @@ def cancel(c: sa.Connection, *, job_id: int, now: datetime) -> State | None:
         return None
     # Locked before its state is read: on PostgreSQL it may be claimed or promoted at this moment.
     _lock(c, connection_id)
-    found = sa.select(jobs.c.state).where(jobs.c.id == job_id).with_for_update(key_share=True)
-    state = State(c.execute(found).scalar_one())
+    found = sa.select(jobs.c.state, jobs.c.attempt).where(jobs.c.id == job_id)
+    row = c.execute(found.with_for_update(key_share=True)).one()
+    state = State(row.state)
     if state is State.FINISHED:
         return state
     micros = to_micros(now)
@@ -388,7 +446,8 @@ def cancel(c: sa.Connection, *, job_id: int, now: datetime) -> State | None:
         "state": "finished",
         "outcome": Outcome.CANCELLED.value,
         "reason": Reason.CANCELLED.value,
-        "result_message": "Cancelled before it started; nothing was changed.",
+        "result_message": CANCELLED_EARLY if row.attempt == 0 else CANCELLED_BETWEEN,
+        "progress": "",
         "finished": micros,
         "last_run": micros,
     }
@@ -492,6 +551,15 @@ def anything_open(c: sa.Connection) -> bool:
         c.execute(sa.select(jobs.c.id).where(jobs.c.state == state).limit(1)).first() is not None
         for state in (_RUNNING, _PENDING, _BEHIND)
     )
+
+
+def anything_to_take(c: sa.Connection, *, frozen: bool) -> bool:
+    """Whether any job runs, or will be taken without a person's doing: none is while it is paused."""
+    if c.execute(sa.select(jobs.c.id).where(jobs.c.state == _RUNNING).limit(1)).first() is not None:
+        return True
+    waiting = sa.select(jobs.c.id).join(connections, connections.c.id == jobs.c.connection_id)
+    found = c.execute(waiting.where(jobs.c.state == _PENDING, *_admitted).limit(1), {"b_frozen": frozen})
+    return found.first() is not None
 
 
 def open_count(c: sa.Connection) -> dict[State, int]:

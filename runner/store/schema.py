@@ -179,6 +179,9 @@ connections = sa.Table(
     sa.Column("debug_mode", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("inaccessible", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("memory", sa.Text, nullable=False, server_default="{}"),  # what its runs remember for the next
+    sa.Column("schedule", sa.Text),  # a cron expression; it stands in for the frequency
+    sa.Column("timezone", sa.Text),  # of its schedule; null = [scheduler] timezone
+    sa.Column("paused", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("next_run", _Instant),
     sa.Column("deleted", _Instant),  # out of use; the row stays, for its jobs refer to it
     sa.Column("created", _Instant, nullable=False),
@@ -200,6 +203,13 @@ sa.Index(
     sqlite_where=connections.c.next_run.is_not(None),
     postgresql_where=connections.c.next_run.is_not(None),
 )
+UNSCHEDULED = sa.text(
+    "next_run IS NULL AND enabled AND NOT is_file_upload AND deleted IS NULL"
+    " AND (frequency <> 'manually' OR schedule IS NOT NULL)"
+)
+"""Connections that are to run by themselves, of which nobody has said yet when."""
+
+sa.Index("connections_unscheduled", connections.c.id, sqlite_where=UNSCHEDULED, postgresql_where=UNSCHEDULED)
 
 jobs = sa.Table(
     "jobs",
@@ -223,6 +233,7 @@ jobs = sa.Table(
         "attempt", sa.Integer, nullable=False, server_default="0"
     ),  # counts claims; the fence of each write
     sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),  # daemons that died running it
+    sa.Column("retries", sa.Integer, nullable=False, server_default="0"),  # times it was put off
     sa.Column("owner", sa.Text),
     sa.Column("lease_until", _Instant),  # by the database's clock; PostgreSQL and agents only
     sa.Column("not_before", _Instant, nullable=False),
@@ -317,6 +328,7 @@ approvals = sa.Table(
     sa.Column("user_id", sa.ForeignKey("users.id")),
     sa.Column("created", _Instant, nullable=False),
     sa.Column("until", _Instant, nullable=False),
+    sa.Column("job_id", _Id),  # the run it is for; null = the connection's next
     sa.Column("used_by", _Id),  # the job
     sqlite_autoincrement=True,
 )

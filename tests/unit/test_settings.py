@@ -43,6 +43,29 @@ def _is_section(annotation: object) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"max_destructve": 1}, "max_destructve: there is no such setting; did you mean 'max_destructive'?"),
+        ({"max_destructive": "1"}, "max_destructive: Input should be a valid integer"),
+        ({"max_destructive": -1, "max_creates": 1.5}, "max_creates"),
+    ],
+)
+def test_ceilings_of_a_connection_are_checked(values: dict[str, object], says: str) -> None:
+    """What a connection sets itself is held to the same rules, and named when it breaks them."""
+    with pytest.raises(SettingsInvalid) as caught:
+        settings.overridden(settings.Safety(), values)
+    assert says in caught.value.message
+
+
+def test_ceilings_of_a_connection_replace_single_ones() -> None:
+    """What a connection doesn't set stays as it is for all."""
+    base = settings.Safety(max_destructive=50)
+    assert settings.overridden(base, {}) is base
+    own = settings.overridden(base, {"max_destructive_share": 1})
+    assert (own.max_destructive, own.max_destructive_share) == (50, 1.0)
+
+
 def test_environment_overrides_files_and_files_defaults(tmp_path: Path) -> None:
     """The order is default, file, drop-in, environment."""
     (tmp_path / "conf.d").mkdir()

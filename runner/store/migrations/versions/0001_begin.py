@@ -151,6 +151,9 @@ def upgrade() -> None:
         sa.Column("debug_mode", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("inaccessible", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("memory", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("schedule", sa.Text(), nullable=True),
+        sa.Column("timezone", sa.Text(), nullable=True),
+        sa.Column("paused", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("next_run", sa.BigInteger(), nullable=True),
         sa.Column("deleted", sa.BigInteger(), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
@@ -170,6 +173,18 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("next_run IS NOT NULL"),
         postgresql_where=sa.text("next_run IS NOT NULL"),
+    )
+    unscheduled = sa.text(
+        "next_run IS NULL AND enabled AND NOT is_file_upload AND deleted IS NULL"
+        " AND (frequency <> 'manually' OR schedule IS NOT NULL)"
+    )
+    op.create_index(
+        "connections_unscheduled",
+        "connections",
+        ["id"],
+        unique=False,
+        sqlite_where=unscheduled,
+        postgresql_where=unscheduled,
     )
     op.create_index(
         "connections_upload",
@@ -216,6 +231,7 @@ def upgrade() -> None:
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("used_by", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.ForeignKeyConstraint(["connection_id"], ["connections.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
@@ -247,6 +263,7 @@ def upgrade() -> None:
         sa.Column("slot", sa.BigInteger(), nullable=True),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("deaths", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("retries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("owner", sa.Text(), nullable=True),
         sa.Column("lease_until", sa.BigInteger(), nullable=True),
         sa.Column("not_before", sa.BigInteger(), nullable=False),
