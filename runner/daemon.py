@@ -9,31 +9,37 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 import structlog
 
 from runner import faultpoint, log, sample
 from runner.engine.engine import Engine
 from runner.engine.workers import start_fork_server
+from runner.errors import RunnerError
 from runner.model.jobs import Outcome
+from runner.notify import Notifier
+from runner.scheduler import Scheduler
 from runner.server.app import create_app
 from runner.server.local import as_local_administrator
 from runner.server.serve import HttpServer
 from runner.server.services import Services
 from runner.server.sweep import remove_orphans
-from runner.settings import Settings
+from runner.settings import Settings, reloaded
 from runner.store import accounts, listing, migrate
 from runner.store.database import Database, open_database
 from runner.store.lock import StateLock
 
 STOPPED_EARLY = 75  # exit code: jobs were handed back before the drain was through
-_POLL = 0.05  # seconds between looks at the queue in drain_once
+_POLL = 0.05  # seconds between looks at what runs, while it ends
+_PULSE = 1.0  # seconds between looks at the loops
+_EXTENSION = 30.0  # seconds that systemd is asked to wait for the next word, while jobs end
 
 
 def utc_now() -> datetime:
@@ -47,23 +53,48 @@ def socket_path(settings: Settings) -> Path:
     return (Path(folder) if folder else settings.state_dir) / "runner.sock"
 
 
+@contextmanager
+def _deaf_to_hangups() -> Iterator[None]:
+    """What is started inside ignores SIGHUP: a terminal that closes tells all its processes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 class Daemon:
     """One daemon on one state directory; use it with ``with``.
 
     Without ``loops`` it serves its socket only: no job runs and no port is opened. That is
     what the command line uses while no daemon runs. Without ``listen`` it opens no port. With
-    ``with_sample`` the sample is there before anybody can ask for it.
+    ``with_sample`` the sample is there before anybody can ask for it. ``load`` reads the
+    configuration again, on SIGHUP.
     """
 
     def __init__(
-        self, settings: Settings, *, loops: bool = True, listen: bool = True, with_sample: bool = False
+        self,
+        settings: Settings,
+        *,
+        loops: bool = True,
+        listen: bool = True,
+        with_sample: bool = False,
+        load: Callable[[], Settings] | None = None,
     ) -> None:
         self.settings = settings
+        self.state = "starting"  # then running, then draining
+        self._load = load
+        self._configuration: dict[str, Any] = {"refused": None, "restart_needed": []}
+        self._notifier = Notifier(os.environ)
         # Without loops it is nobody's daemon: others must not find it where they look for one.
         self.socket_path = socket_path(settings)
         if not loops:
             self.socket_path = self.socket_path.with_name(f"runner.{os.getpid()}.sock")
         self.port: int | None = None  # where TCP listens
+        self.stopped_early = False  # whether drain_once was ended by signals, with jobs left running
         self.notes: list[str] = []  # what its user must see at the start
         self._with_sample = with_sample
         self.started = utc_now()
@@ -71,10 +102,12 @@ class Daemon:
         self._listen = settings.server.listen if loops and listen else ""
         self._stack = ExitStack()
         self._signals = 0
+        self._reload_asked = False
         self._signalled = threading.Event()
         self._log = structlog.get_logger(part="daemon")
         self.database: Database
         self.engine: Engine
+        self.scheduler: Scheduler
 
     # --- life ----------------------------------------------------------------------------
 
@@ -86,9 +119,11 @@ class Daemon:
                 # Before anybody can see that it runs, and so may ask it to stop.
                 for number in (signal.SIGTERM, signal.SIGINT):
                     stack.callback(signal.signal, number, signal.signal(number, self._on_signal))
+                stack.callback(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, self._on_hangup))
             stack.enter_context(StateLock(self.settings.state_dir))
             # Before any thread, the store or a secret is open.
-            start_fork_server()
+            with _deaf_to_hangups():
+                start_fork_server()
             uploads = self.settings.state_dir / "uploads"
             uploads.mkdir(mode=0o700, exist_ok=True)
             self.database = open_database(self.settings.store_url)
@@ -98,12 +133,18 @@ class Daemon:
             remove_orphans(uploads, self.database)
             self.engine = Engine(self.settings, self.database, clock=utc_now)
             stack.callback(self._stop_engine)
+            self.scheduler = Scheduler(
+                self.settings.scheduler.timetable(), self.database, clock=utc_now, wake=self.engine.wake
+            )
+            stack.callback(self.scheduler.stop)
             services = Services(
                 settings=self.settings,
                 database=self.database,
                 engine=self.engine,
                 uploads=uploads,
                 clock=utc_now,
+                about=self._about if self._loops else dict,
+                ticking=self.scheduler.healthy,
             )
             if self._with_sample:
                 self._fill_sample(uploads)
@@ -119,6 +160,7 @@ class Daemon:
             stack.callback(server.stop)
             if self._loops:
                 self.engine.start()
+                self.state = "running"
             self._stack = stack.pop_all()
         self._log.info("daemon_started", state_dir=str(self.settings.state_dir), loops=self._loops)
         return self
@@ -149,30 +191,101 @@ class Daemon:
         """Run until a signal; the exit code.
 
         The first SIGTERM or SIGINT lets running jobs end, until ``drain_deadline``; the
-        second hands them back to the queue; the third ends the process at once.
+        second hands them back to the queue; the third ends the process at once. SIGHUP reads
+        the configuration again.
         """
-        while not self._signalled.wait(3600):
-            continue
-        self._signalled.clear()
+        self.scheduler.start()
+        self._notifier.ready()
+        while not self._signals:
+            self._tell_manager()
+            self._signalled.wait(_PULSE)
+            self._signalled.clear()
+            if self._reload_asked:
+                self._reload_asked = False
+                self.reload()
+        return self._drain()
+
+    def _drain(self) -> int:
+        self.state = "draining"
+        self._notifier.stopping()
         self._log.info("daemon_drains", running=self.engine.status()["running"])
         self.engine.stop_claiming()
-        end = time.monotonic() + self.settings.engine.drain_deadline.total_seconds()
+        self.scheduler.stop()
+        end, told = time.monotonic() + self.settings.engine.drain_deadline.total_seconds(), 0.0
         while self.engine.running() and self._signals == 1 and time.monotonic() < end:
+            if time.monotonic() - told > _PULSE:
+                told = time.monotonic()
+                self._notifier.extend(_EXTENSION)
+                self._tell_manager()
             self._signalled.wait(_POLL)
+            self._signalled.clear()
         drained = not self.engine.running()
+        self._notifier.extend(_EXTENSION)
         self.engine.stop(deadline=0)
         return 0 if drained else STOPPED_EARLY
+
+    def _tell_manager(self) -> None:
+        """Tell systemd how it is; and that all is well only if every loop makes progress."""
+        self.scheduler.watch()
+        status = self.engine.status()
+        running, refused = len(status["running"]), self._configuration["refused"]
+        parts = [f"{self.state}: {running} of {status['slots']} slots busy"]
+        if status["trouble"]:
+            parts.append(str(status["trouble"]))
+        if refused:
+            parts.append(f"the changed configuration was refused: {refused}")
+        self._notifier.status("; ".join(parts))
+        if self.engine.healthy() and self.scheduler.healthy():
+            self._notifier.alive()
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "scheduler": self.scheduler.status(),
+            "configuration": dict(self._configuration),
+        }
+
+    def reload(self) -> None:
+        """Read the configuration again and go by it; one that is wrong changes nothing."""
+        if self._load is None:
+            return
+        self._notifier.reloading()
+        try:
+            self.settings, restart = reloaded(self.settings, self._load())
+        except RunnerError as error:
+            self._log.error("configuration_was_refused", why=error.message)
+            self._configuration = {**self._configuration, "refused": error.message}
+        else:
+            self.engine.swap(self.settings)
+            self.scheduler.swap(self.settings.scheduler.timetable())
+            log.set_level(self.settings.log.level)
+            if restart:
+                self._log.warning("settings_want_a_restart", names=restart)
+            self._log.info("configuration_was_reloaded")
+            self._configuration = {"refused": None, "restart_needed": restart}
+        self._notifier.ready()
+
+    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        self._reload_asked = True
+        self._signalled.set()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
         if self._signals > 2:  # noqa: PLR2004 - the third
-            os._exit(1)
+            os._exit(STOPPED_EARLY)
         self._signalled.set()
 
     def drain_once(self, on_finished: Callable[[int], None] | None = None) -> int:
-        """Run all that is pending or due until nothing is left; how many jobs didn't succeed."""
-        while not self.engine.idle():
-            time.sleep(_POLL)
+        """Run all that is pending or due until nothing is left; how many jobs didn't succeed.
+
+        What is paused or frozen stays. A signal ends it as it ends ``serve_forever``.
+        """
+        self.scheduler.tick()
+        while not self._signals and not self.engine.idle():
+            self._signalled.wait(_POLL)
+        if self._signals:
+            self._signalled.clear()
+            self.stopped_early = self._drain() != 0
         with self.database.read() as c:
             ended = listing.finished_since(c, self.started)
         for job_id, _ in ended:

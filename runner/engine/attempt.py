@@ -5,22 +5,25 @@ whole it is judged; then it is made. A revert's plan comes from the journal inst
 connector; all else is the same.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from runner.engine import boundary, revert, settling, wording
+from runner.engine.cleaning import TAINTED
 from runner.engine.ledger import Ledger
 from runner.engine.making import Making
 from runner.engine.talk import ConnectorFailed, Surroundings, Talk, out_of_turn
-from runner.errors import Internal, Reason, RunnerError
+from runner.errors import Internal, Reason, RunnerError, SettingsInvalid
 from runner.log import redactor
 from runner.messages import Plan, Planned, PlanRow, Read
 from runner.model.changes import ChangeState
 from runner.model.jobs import Claim, Job, Outcome
-from runner.settings import Safety
+from runner.settings import Safety, overridden
 from runner.store import approvals, changes, queue
 
 
@@ -34,6 +37,7 @@ class Result:
     totals: dict[str, int] = field(default_factory=dict)
     memory: dict[str, Any] | None = None  # None = keep what the connection remembers
     detail: str | None = None  # for the log
+    later: timedelta | None = None  # the other side asks for another attempt after this long
 
 
 class Attempt:
@@ -95,9 +99,17 @@ class Attempt:
                     raise out_of_turn(message)
 
     def _store(self, rows: list[PlanRow]) -> None:
+        tainted = self._talk.cleaner.tainted
+        if not tainted.isdisjoint(row.sequence for row in rows):
+            self._leave_alone([row for row in rows if row.sequence in tainted], TAINTED)
+            rows = [row for row in rows if row.sequence not in tainted]
         self._making.note_references(rows)
         self._ledger.write_ahead(partial(changes.add_plan, job=self._job, rows=rows))
         self._stored = self._eventful = True
+
+    def _leave_alone(self, rows: list[PlanRow], why: str) -> None:
+        now = self._around.clock()
+        self._ledger.write_ahead(partial(changes.add_plan, job=self._job, rows=rows, skipped=why, now=now))
 
     def _plan_revert(self, first: int) -> Planned:
         self._talk.begin(first=first, resume_only=True)
@@ -106,9 +118,7 @@ class Attempt:
         self._ledger.write_ahead(partial(_add_read, job=self._job, read=read))
         for rows, unable in revert.plan(self._job, self._around, first=first, undo=planned.undo):
             self._store(rows)
-            self._ledger.write_ahead(
-                partial(changes.add_plan, job=self._job, rows=unable, skipped=revert.NO_INVERSE)
-            )
+            self._leave_alone(unable, revert.NO_INVERSE)
         self._ledger.catch_up()
         self._sentences.append(revert.sentence(self._job))
         return planned
@@ -119,8 +129,9 @@ class Attempt:
         job, now = self._job, self._around.clock()
         with self._around.database.read() as c:
             approved = approvals.in_force(c, connection_id=job.connection_id, job_id=job.id, now=now)
-            case = boundary.gather(c, job.id, approved=approved)
-        verdict = boundary.judge(case, self._safety())
+            own = self._claim.connection.safety
+            case = boundary.gather(c, job, approved=approved, own=own.keys())
+        verdict = boundary.judge(case, self._safety(own))
         if verdict.stop is not None:
             if not job.preview:
                 raise verdict.stop
@@ -133,8 +144,14 @@ class Attempt:
         if verdict.uses_approval and not job.preview:
             self._ledger.write(partial(approvals.use_up, connection_id=job.connection_id, job_id=job.id))
 
-    def _safety(self) -> Safety:
-        return self._around.safety.model_copy(update=self._claim.connection.safety)
+    def _safety(self, own: Mapping[str, Any]) -> Safety:
+        """The ceilings that hold for this connection."""
+        try:
+            return overridden(self._around.safety, own)
+        except SettingsInvalid as error:
+            # Written by another version, or by hand: without its ceilings no run may destroy anything.
+            msg = f"The connection's own safety settings can't be used: {error.message}. Nothing was written."
+            raise SettingsInvalid(msg) from error
 
     # --- the end -------------------------------------------------------------------------
 
@@ -149,7 +166,7 @@ class Attempt:
         return Result(
             outcome=Outcome.FAILED if failed else Outcome.SUCCEEDED,
             reason=Reason.BAD_INPUT if failed else self._would_stop,
-            message=redactor.clean(text),
+            message=self._clean(text),
             totals=planned.totals,
             memory=None if forget else {**self._claim.memory, **planned.memory},
         )
@@ -171,9 +188,11 @@ class Attempt:
     def failure(self, error: BaseException) -> Result:
         """The result of an attempt that ``error`` ended."""
         tallies, _ = self._summary()
+        later: timedelta | None = None
         match error:
             case ConnectorFailed(told=told):
                 reason, text, detail = told.reason, told.message, told.detail
+                later = timedelta(seconds=told.retry_after or 0) if told.later else None
             case RunnerError():
                 reason, text, detail = error.reason, error.message, error.detail
             case _:
@@ -182,9 +201,13 @@ class Attempt:
         return Result(
             outcome=Outcome.CANCELLED if reason is Reason.CANCELLED else Outcome.FAILED,
             reason=reason,
-            message=redactor.clean(wording.stopped(text, tallies)),
-            detail=detail,
+            message=self._clean(wording.stopped(text, tallies)),
+            detail=None if detail is None else self._clean(detail),
+            later=later,
         )
+
+    def _clean(self, text: str) -> str:
+        return redactor.clean(self._talk.cleaner.text(text))
 
 
 def _add_read(c: sa.Connection, *, job: Job, read: Read) -> None:

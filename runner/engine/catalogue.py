@@ -1,9 +1,13 @@
 """The systems there are connectors for, as their workers describe them."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from runner.model.jobs import Kind
+
+_SOUNDS_SECRET = re.compile(r"pass|secret|token|key|credential", re.IGNORECASE)
+"""For systems whose connector isn't there to say what is secret: rather too much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,13 @@ class System:
     secrets: tuple[str, ...] = ()  # parameters that are secret, in all spellings
     schema: dict[str, Any] = field(default_factory=dict)  # JSON schema of the parameters
     broken: str | None = None
+
+
+def is_secret(name: str, system: System | None) -> bool:
+    """Whether a parameter of this system is a secret."""
+    if system is None or system.broken is not None:
+        return _SOUNDS_SECRET.search(name) is not None
+    return name in system.secrets
 
 
 def from_description(described: dict[str, Any]) -> dict[str, System]:

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ import structlog
 from runner.engine.attempt import Result
 from runner.engine.catalogue import System
 from runner.engine.probes import Probes
+from runner.engine.retention import Remover
 from runner.engine.slot import HandedBack, Slot
 from runner.engine.talk import Surroundings
 from runner.engine.workers import WorkerFactory
@@ -31,6 +33,7 @@ _LOOK_EVERY = {"sqlite": 5.0, "postgresql": 0.25}
 
 _GIVE_BACK = 15.0  # seconds that interrupted runs have to end
 _KEEP_EVERY = 1.0  # seconds between the keeper's rounds
+_STUCK = 300.0  # seconds after which a loop that came round no more makes no progress
 _RENEWALS = 3  # of a lease before it runs out, so that one may fail
 
 
@@ -49,9 +52,11 @@ class Engine:
             database=database,
             clock=clock,
             safety=settings.safety,
+            systems=self.systems,
             uploads=str(settings.state_dir / "uploads"),
             memory_limit=settings.engine.memory_limit,
         )
+        self.timetable = settings.scheduler.timetable()
         self.probes = Probes(self.factory)
         self.claiming = True
         self._wanting = True  # whether to claim again once the store takes writes again
@@ -63,6 +68,10 @@ class Engine:
         self._slots: list[Slot] = []
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper_stop = threading.Event()
+        self.remover = Remover(
+            database, keep=settings.retention, uploads=settings.state_dir / "uploads", clock=clock
+        )
+        self._beat = time.monotonic()  # when the keeper last came round
         self._log = structlog.get_logger(part="engine")
 
     # --- life --------------------------------------------------------------------------
@@ -78,6 +87,7 @@ class Engine:
             slot.prepare()
             slot.start()
         self._keeper.start()
+        self.remover.start()
 
     def stop(self, *, deadline: float) -> bool:
         """Let running jobs end for ``deadline`` seconds, then give them back.
@@ -94,6 +104,7 @@ class Engine:
         if not drained:
             self.give_back()
         self._keeper_stop.set()
+        self.remover.end()
         if self._keeper.is_alive():
             self._keeper.join()
         self.probes.close()
@@ -103,6 +114,20 @@ class Engine:
     def stop_claiming(self) -> None:
         """Take no new job; those that run go on."""
         self._wanting = self.claiming = False
+
+    def frozen_until(self) -> datetime | None:
+        """When something may be written again, if a window of ``[scheduler] freeze`` is open."""
+        return self.timetable.frozen_until(self.clock())
+
+    def swap(self, settings: Settings) -> None:
+        """Go by other limits, ceilings and times from the next job on."""
+        self.settings = settings
+        self.timetable = settings.scheduler.timetable()
+        self.remover.keep = settings.retention
+        self.surroundings = replace(
+            self.surroundings, safety=settings.safety, memory_limit=settings.engine.memory_limit
+        )
+        self.wake()
 
     def running(self) -> bool:
         """Whether any job runs here, or its end isn't recorded yet."""
@@ -138,22 +163,29 @@ class Engine:
 
     def status(self) -> dict[str, Any]:
         """What a person wants to know of the engine."""
+        until = self.frozen_until()
         return {
             "owner": self.owner,
             "slots": len(self._slots),
             "running": [slot.job.id for slot in self._slots if slot.job is not None],
             "claiming": self.claiming,
+            "frozen_until": None if until is None else until.isoformat().replace("+00:00", "Z"),
             "trouble": self.store_trouble,
         }
 
     def healthy(self) -> bool:
         """Whether the loops make progress."""
-        return not self._slots or (self._keeper.is_alive() and all(slot.is_alive() for slot in self._slots))
+        if not self._slots or self._stopping:
+            return True
+        late = time.monotonic() - _STUCK
+        return self._beat > late and all(
+            slot.is_alive() and (slot.job is not None or slot.beat > late) for slot in self._slots
+        )
 
     def idle(self) -> bool:
-        """Whether nothing waits and nothing runs."""
+        """Whether nothing runs, and nothing waits but what is paused or frozen."""
         with self.database.read() as c:
-            return not queue.anything_open(c)
+            return not queue.anything_to_take(c, frozen=self.frozen_until() is not None)
 
     # --- what slots call -----------------------------------------------------------------
 
@@ -202,6 +234,11 @@ class Engine:
             **result.totals,
         )
 
+    def job_put_off(self, claim: Claim, result: Result) -> None:
+        """That a job is tried again later is committed."""
+        tried = claim.job.retries + 1
+        self._log.info("job_was_put_off", job=claim.job.id, tried=tried, message=result.message)
+
     def store_refused(self, error: StoreError) -> None:
         """A commit failed for want of space or connection: claim nothing until one fits."""
         if self.store_trouble is None:
@@ -223,7 +260,9 @@ class Engine:
         renewed, lease = 0.0, self.settings.engine.lease
         every = lease.total_seconds() / _RENEWALS
         while not self._keeper_stop.wait(_KEEP_EVERY):
+            self._beat = time.monotonic()
             try:
+                self._freeze()
                 if self.store_trouble is not None:
                     self._probe_store()
                 self._pass_on_cancellations()
@@ -235,6 +274,15 @@ class Engine:
                 self.store_refused(error)
             except Exception:  # noqa: BLE001 - the keeper outlives whatever one round meets
                 self._log.exception("keeper_failed")
+
+    def _freeze(self) -> None:
+        """Hand back what runs when a window begins in which nothing may be written."""
+        if not self.timetable.freeze or self.frozen_until() is None:
+            return
+        for slot in self._slots:
+            job = slot.job
+            if job is not None and not job.preview:
+                slot.stop_job(HandedBack("Nothing may be written now ([scheduler] freeze)."), job_id=job.id)
 
     def _probe_store(self) -> None:
         self.database.write(lambda c: queue.renew(c, owner=""))

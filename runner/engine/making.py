@@ -5,7 +5,7 @@ committed with the next batch's intention, so that a batch costs one commit.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +15,7 @@ from runner.engine.ledger import Ledger
 from runner.engine.talk import PAGE, Surroundings, Talk, out_of_turn
 from runner.errors import Internal
 from runner.messages import OutcomeRow, Outcomes, PlanRow, encode
-from runner.model.changes import ASSIGNED, StoredChange, Target
+from runner.model.changes import ASSIGNED, ChangeState, StoredChange, Target
 from runner.model.jobs import Job
 from runner.store import changes, platform
 from runner.store.values import from_json
@@ -62,7 +62,8 @@ class Making:
         def write(c: sa.Connection) -> list[OutcomeRow]:
             now = self._around.clock()
             outcomes = platform.apply(c, rows, author=self._job.user_id, now=now, assigned=self._assigned)
-            changes.settle(c, self._job.id, outcomes, now=now)
+            cleaned = [self._talk.cleaner.outcome(row) for row in outcomes]
+            changes.settle(c, self._job.id, cleaned, now=now)
             return outcomes
 
         self._keep_assigned(rows, self._ledger.write(write))
@@ -71,11 +72,26 @@ class Making:
         if batch_size is None:
             msg = "The plan has changes for the outside system, but its connector has no apply()."
             raise Internal(msg)
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
+        for batch in self._batches(rows, batch_size):
             self._ledger.flush(intend=[row.sequence for row in batch])
             self._talk.send(encode("apply", changes=[self._sent(row) for row in batch]))
             self._await_outcomes(batch)
+
+    def _batches(self, rows: Sequence[StoredChange], size: int) -> Iterator[list[StoredChange]]:
+        """Batches of ``size``, none with a change that refers to what another of it will be given."""
+        batch: list[StoredChange] = []
+        for row in rows:
+            wanted = platform.references(row.after) if self._wanted else ()
+            if batch and (len(batch) == size or not {(r.kind, r.key) for r in batch}.isdisjoint(wanted)):
+                yield batch
+                batch = []
+            missing = platform.missing(row.after, self._assigned) if wanted else None
+            if missing is not None:
+                self._ledger.note([OutcomeRow(row.sequence, ChangeState.FAILED, missing, None)])
+            else:
+                batch.append(row)
+        if batch:
+            yield batch
 
     def _await_outcomes(self, batch: list[StoredChange]) -> None:
         known = {row.sequence for row in batch}

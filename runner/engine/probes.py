@@ -60,6 +60,8 @@ class Probes:
             self._lock.release()
 
     def _answer(self, question: bytes, deadline: float) -> Any:
+        if self._worker is not None and self._worker.worn:
+            self.close()
         if self._worker is None:
             self._worker = self._factory.make("probe")
             self._worker.begin_job()

@@ -60,9 +60,8 @@ def _concluded(row: StoredChange, there: dict[str, Any] | None) -> OutcomeRow:
     if _agrees(there, row.after):
         return OutcomeRow(row.sequence, ChangeState.DONE, "", None)
     if _agrees(there, row.before):
-        return OutcomeRow(row.sequence, ChangeState.SKIPPED, NOT_MADE, None)
+        return OutcomeRow(row.sequence, ChangeState.SKIPPED, changes.NOT_MADE, None)
     return OutcomeRow(row.sequence, ChangeState.SKIPPED, f"conflict: {_UNCLEAR}", None)
 
 
-NOT_MADE = "not made before the run ended"
 _UNCLEAR = "what is there is neither the old state nor the new"

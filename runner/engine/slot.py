@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from enum import Enum
 from functools import partial
 from typing import Protocol
 
@@ -26,10 +27,21 @@ from runner.store import queue
 from runner.store.database import Database
 
 _SETTLING = timedelta(minutes=1)  # to find out, after a stopped run, what was written
+_LONGEST_DELAY = timedelta(hours=1)  # before another attempt, unless the other side asks for more
+_LONGEST_ASKED = timedelta(days=1)  # that the other side is granted
 
 
 _Ended = tuple[Claim, Result | None]
 """A job and its result; None = it goes back to the queue."""
+
+
+class Recorded(Enum):
+    """What a write made of a job that ended."""
+
+    FINISHED = "finished"  # it has its result
+    PUT_OFF = "put off"  # it is tried again later
+    HANDED_BACK = "handed back"
+    NOTHING = "nothing"  # there was none, or it wasn't ours to record any more
 
 
 class HandedBack(RunStopped):
@@ -48,6 +60,9 @@ class Host(Protocol):
     claiming: bool  # whether new jobs may be taken
     work_version: int  # grows with each piece of work
 
+    def frozen_until(self) -> datetime | None:
+        """When something may be written again, if not now."""
+
     def wait_for_work(self, seen: int) -> bool:
         """Sleep until there may be work that wasn't there at version ``seen``; False = stop."""
 
@@ -59,6 +74,9 @@ class Host(Protocol):
 
     def job_ended(self, claim: Claim, result: Result | None, *, recorded: bool) -> None:
         """A job's end is committed, or wasn't ours to record any more."""
+
+    def job_put_off(self, claim: Claim, result: Result) -> None:
+        """That a job is tried again later is committed."""
 
     def store_refused(self, error: StoreError) -> None:
         """A commit failed for want of space or connection."""
@@ -120,7 +138,10 @@ class Slot(threading.Thread):
             if ended is None and not wanting:
                 return None
             try:
-                hit, claims = self._engine.database.write(partial(self._record_and_claim, ended, wanting))
+                record = partial(self._record, ended, None if ended is None else self._again_at(*ended))
+                recorded, claims = self._engine.database.write(
+                    partial(self._record_and_claim, record, wanting)
+                )
             except StoreError as error:
                 # Out of space or away: the result is kept here until the store takes it.
                 self._engine.store_refused(error)
@@ -134,39 +155,64 @@ class Slot(threading.Thread):
                 continue
             self._engine.store_took()
             if ended is not None:
-                self._engine.job_ended(*ended, recorded=hit)
+                self._tell(*ended, recorded)
                 self._hold_job(None)
             if claims:
                 self._engine.more_work()  # there may be more: let another idle slot look
                 return claims[0]
             return None
 
+    def _tell(self, claim: Claim, result: Result | None, recorded: Recorded) -> None:
+        if result is not None and recorded is Recorded.PUT_OFF:
+            self._engine.job_put_off(claim, result)
+        else:
+            self._engine.job_ended(claim, result, recorded=recorded is not Recorded.NOTHING)
+
     def _record_and_claim(
-        self, ended: "_Ended | None", wanting: bool, c: sa.Connection
-    ) -> tuple[bool, list[Claim]]:
-        now = self._engine.clock()
-        hit = True
-        if ended is not None:
-            claim, result = ended
-            hit = (
-                queue.hand_back(c, job=claim.job)
-                if result is None
-                else queue.finish(
-                    c,
-                    job=claim.job,
-                    outcome=result.outcome,
-                    reason=result.reason,
-                    message=result.message,
-                    totals=result.totals,
-                    memory=result.memory,
-                    now=now,
-                )
-            )
+        self, record: Callable[[sa.Connection], Recorded], wanting: bool, c: sa.Connection
+    ) -> tuple[Recorded, list[Claim]]:
+        recorded = record(c)
         if not wanting:
-            return hit, []
-        lease = self._engine.settings.engine.lease
-        claims = queue.claim(c, owner=self._engine.owner, now=now, lease=lease)
-        return hit, claims
+            return recorded, []
+        engine = self._engine
+        return recorded, queue.claim(
+            c,
+            owner=engine.owner,
+            now=engine.clock(),
+            lease=engine.settings.engine.lease,
+            frozen=engine.frozen_until() is not None,
+        )
+
+    def _record(self, ended: "_Ended | None", again_at: datetime | None, c: sa.Connection) -> Recorded:
+        if ended is None:
+            return Recorded.NOTHING
+        claim, result = ended
+        now = self._engine.clock()
+        if result is None:
+            return Recorded.HANDED_BACK if queue.hand_back(c, job=claim.job) else Recorded.NOTHING
+        if again_at is not None:
+            why = f"Waits for another attempt: {result.message}"
+            if queue.put_off(c, job=claim.job, until=again_at, why=why, now=now):
+                return Recorded.PUT_OFF
+        finished = queue.finish(
+            c,
+            job=claim.job,
+            outcome=result.outcome,
+            reason=result.reason,
+            message=_told_tries(claim.job, result),
+            totals=result.totals,
+            memory=result.memory,
+            now=now,
+        )
+        return Recorded.FINISHED if finished else Recorded.NOTHING
+
+    def _again_at(self, claim: Claim, result: Result | None) -> datetime | None:
+        """When a job is tried again whose other side asked for later; None = it has its result."""
+        limits, tried = self._engine.settings.engine, claim.job.retries
+        if result is None or result.later is None or tried >= limits.retries:
+            return None
+        own = min(limits.retry_delay * 2.0 ** min(tried, 20), _LONGEST_DELAY)
+        return self._engine.clock() + max(own, min(result.later, _LONGEST_ASKED))
 
     def _take(self, claim: Claim) -> "_Ended | None":
         """Run a job; how it ended, or None if it isn't ours any more."""
@@ -257,6 +303,12 @@ class Slot(threading.Thread):
         if self._worker is not None:
             self._worker.end()
             self._worker = None
+
+
+def _told_tries(job: Job, result: Result) -> str:
+    if result.later is None or job.retries == 0:
+        return result.message
+    return f"{result.message} It was tried {job.retries + 1} times."
 
 
 def _spelled(duration: timedelta) -> str:

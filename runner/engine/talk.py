@@ -4,7 +4,7 @@ What a connector says on the side (progress, log lines, questions to the platfor
 here; what is the run's business is handed on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import structlog
 
+from runner.engine.catalogue import System
+from runner.engine.cleaning import Cleaner, secrets_of
 from runner.engine.workers import Budget, Wake, Worker
 from runner.errors import Internal, RunnerError
 from runner.log import redactor
@@ -44,6 +46,7 @@ class Surroundings:
     database: Database
     clock: Callable[[], datetime]
     safety: Safety
+    systems: Callable[[], Mapping[str, System]]
     uploads: str
     memory_limit: int  # bytes
 
@@ -59,6 +62,7 @@ class Talk:
         self._around = around
         self._budget = budget
         self._wake = wake
+        self.cleaner = Cleaner(secrets_of(claim.connection, around.systems))
 
     def send(self, message: bytes) -> None:
         """Send a message."""
@@ -71,7 +75,7 @@ class Talk:
     def receive(self) -> FromWorker:
         """The next message that is the run's business."""
         while True:
-            message = self._worker.receive(self._budget, self._wake)
+            message = self.cleaner.message(self._worker.receive(self._budget, self._wake))
             match message:
                 case Progress():
                     self._progress(message)
@@ -101,7 +105,7 @@ class Talk:
         text = message.text
         if message.done is not None:
             text = f"{text} {message.done}" + ("" if message.total is None else f" of {message.total}")
-        shown = redactor.clean(text)[:_PROGRESS_TEXT]
+        shown = redactor.clean(self.cleaner.text(text))[:_PROGRESS_TEXT]
         self._around.database.submit(partial(queue.note_progress, job=self._claim.job, text=shown))
 
     def _answer(self, ask: Ask) -> bytes:

@@ -131,15 +131,18 @@ class Worker:
             return parse_from_worker(raw)
         except ValidationError as error:
             msg = "The connector's process sent something that can't be read."
-            raise Internal(msg, detail=str(error)) from error
+            # Without what was sent: it may hold anything.
+            raise Internal(msg, detail=str(error.errors(include_url=False, include_input=False))) from None
 
     def _wait(self, budget: Budget, wake: Wake | None) -> bytes:
         while True:
             # Looked at before each message: a connector that talks without end is ended too.
             left = budget.deadline - time.monotonic()
             if left <= 0:
-                msg = f"The run took longer than {budget.timeout_text} ([engine] job_timeout) and was ended."
-                raise TimedOut(msg)
+                raise TimedOut(
+                    f"The run took longer than {budget.timeout_text} and was ended. Look at the other side, "
+                    "whether it answers; if the run needs so long, raise [engine] job_timeout."
+                )
             self._watch_size(budget)
             ready = self._poll.poll(min(left, _SAMPLE_EVERY) * 1000)
             if wake is not None and wake.why is not None:
@@ -157,8 +160,10 @@ class Worker:
             return
         self._next_sample = now + _SAMPLE_EVERY
         if self.resident() > self._size + budget.memory * 5 // 4:
-            msg = f"The run needed more than {budget.memory_text} ([engine] memory_limit) and was ended."
-            raise OutOfMemory(msg)
+            raise OutOfMemory(
+                f"The run needed more than {budget.memory_text} of memory and was ended. "
+                "If it may have more, raise [engine] memory_limit."
+            )
 
     def begin_job(self) -> None:
         """Note the size from which a job's growth is counted."""
@@ -175,8 +180,12 @@ class Worker:
 
     @property
     def worn(self) -> bool:
-        """Whether it should be replaced before the next job: many jobs, or growth."""
-        if self._jobs >= _JOBS_PER_WORKER:
+        """Whether it should be replaced before the next job: many jobs, growth, or signs of life or death.
+
+        Between jobs there is nothing to say: what can be read then is the end of the pipe, or a
+        word of a plug-in's thread that would be taken for the next job's.
+        """
+        if self._jobs >= _JOBS_PER_WORKER or self._poll.poll(0):
             return True
         # The size is looked at now and then only: it is a file to open.
         return self._jobs % 16 == 0 and self.resident() > self._size + _GROWTH
@@ -219,6 +228,8 @@ class WorkerFactory:
         self._folder.mkdir(parents=True, exist_ok=True)
         scratch = state_dir / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
+        # Looked up before any of ours is there: a probe may be asked for before the engine starts.
+        self._leftovers = list(self._recorded())
         self._lock = threading.Lock()
         self.setup: Mapping[str, Any] = {
             "places": dict(plugins.find(allow, path)),
@@ -245,7 +256,7 @@ class WorkerFactory:
     def end_leftovers(self) -> int:
         """End the workers of a daemon that died; how many there were."""
         ended = 0
-        for pid, started in self._recorded():
+        for pid, started in self._leftovers:
             if _start_time(pid) == started:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
