@@ -1,6 +1,5 @@
 """``/-/healthy`` and ``/-/ready``: for whoever watches the daemon. No authentication."""
 
-import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -8,11 +7,13 @@ from runner.errors import StoreError
 from runner.server.replies import reply
 from runner.server.services import Services, services_of
 from runner.server.unit import in_thread
+from runner.store import pauses
 
 
 async def healthy(request: Request) -> Response:
     """Tell whether the engine's loops make progress."""
-    if services_of(request).engine.healthy():
+    services = services_of(request)
+    if services.engine.healthy() and services.ticking():
         return reply({"status": "ok"})
     return reply({"status": "stuck"}, 503)
 
@@ -33,10 +34,12 @@ def why_not_ready(services: Services) -> list[str]:
     if status.get("trouble"):
         reasons.append(str(status["trouble"]))
     elif not status.get("claiming", True):
-        reasons.append("The daemon takes no jobs at the moment: it starts, drains or is paused.")
+        reasons.append("The daemon takes no new jobs: it starts, or was asked to stop.")
     try:
         with services.database.read() as c:
-            c.execute(sa.select(sa.literal(1)))
+            pause = pauses.whole(c)
+        if pause is not None:
+            reasons.append(f"It is paused: {pause.why}")
     except StoreError as error:
         reasons.append(error.message)
     return reasons

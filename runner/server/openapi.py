@@ -14,6 +14,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runner.model.changes import ChangeState, Op
 from runner.model.jobs import Kind
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -73,6 +74,7 @@ class Operation:
     also: Sequence[int] = ()  # further statuses of errors
     listing: bool = False  # the answer is a list of ``answer``
     paged: bool = True  # a listing takes ``page_size``
+    files: Sequence[str] = ()  # media types in which the answer may be had as well
     accepted: bool = False  # may also be 202: it happens a little later
     extension: bool = False  # not in the original
 
@@ -126,6 +128,7 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
                 },
             }
         good["content"] = {"application/json": {"schema": schema}}
+        good["content"] |= {media: {"schema": {"type": "string"}} for media in operation.files}
     found: dict[int | str, dict[str, Any]] = {operation.status: good}
     if operation.accepted:
         found[202] = good
@@ -149,13 +152,18 @@ def _path_parameters(path: str) -> list[Schema]:
 
 def _query_parameters(operation: Operation) -> list[Schema]:
     names = [*operation.query, *(PAGED if operation.listing and operation.paged else ())]
-    return [{"name": name, "in": "query", "required": False, "schema": QUERY[name]} for name in names]
+    return [
+        {"name": name.rpartition(".")[2], "in": "query", "required": False, "schema": QUERY[name]}
+        for name in names
+    ]
 
 
 _BOOLEAN = {"type": "boolean"}
 _INTEGER = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
+_INSTANT = {"type": "string", "format": "date-time"}
 
+# What has a dot stands for the word behind it: in another listing that means something else.
 QUERY: Mapping[str, Schema] = {
     "page_size": {"type": "integer", "minimum": 1, "maximum": 10_000},
     "page": {"type": "integer", "minimum": 1},
@@ -183,6 +191,15 @@ QUERY: Mapping[str, Schema] = {
     "verification": _TEXT,
     "meaning": _TEXT,
     "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
+    "change.kind": {**_TEXT, "description": 'of what is changed, as "task"'},
+    "subject": _TEXT,
+    "subject__contains": _TEXT,
+    "job": _INTEGER,
+    "state": {"type": "string", "enum": [state.value for state in ChangeState]},
+    "op": {"type": "string", "enum": [op.value for op in Op]},
+    "since": _INSTANT,
+    "until": _INSTANT,
+    "format": {"type": "string", "enum": ["json", "csv", "jsonl"]},
 }
 
 

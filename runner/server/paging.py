@@ -68,21 +68,55 @@ async def listing(request: Request, prepare: Work[Source], *need: Scope) -> Resp
     return StreamingResponse(_stream(request, source, items), media_type=TYPE)
 
 
+async def export(
+    request: Request,
+    prepare: Work[Source],
+    *need: Scope,
+    encode: Callable[[Sequence[Item]], bytes],
+    head: bytes,
+    media: str,
+    name: str,
+) -> Response:
+    """Tell a listing whole as a file called ``name``: ``head``, then all rows as ``encode`` writes them."""
+
+    def begin(c: sa.Connection, caller: Caller) -> tuple[Source, list[Item]]:
+        source = prepare(c, caller)
+        return source, source.page(c, Cut(limit=CHUNK))
+
+    source, items = await reading(request, begin, *need)
+
+    async def told() -> AsyncIterator[bytes]:
+        yield head + encode(items)
+        async for chunk in _further(request, source, items, encode):
+            yield chunk
+
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(told(), media_type=media, headers=headers)
+
+
 async def _stream(request: Request, source: Source, items: list[Item]) -> AsyncIterator[bytes]:
-    database = services_of(request).database
     yield b'{"results":[' + _joined(items)
+    async for told in _further(request, source, items, _joined):
+        yield b"," + told
+    yield b"]}"
+
+
+async def _further(
+    request: Request, source: Source, items: list[Item], encode: Callable[[Sequence[Item]], bytes]
+) -> AsyncIterator[bytes]:
+    """What follows the first ``items`` of a listing, some hundred rows at a time."""
+    database = services_of(request).database
     while len(items) == CHUNK:
         part = Cut(limit=CHUNK, key=items[-1][0])
 
         def read(part: Cut = part) -> tuple[list[Item], bytes]:
             with database.read() as c:
                 found = source.page(c, part)
-            return found, _joined(found)
+            return found, encode(found)
 
         items, told = await in_thread(read)
         if items:
-            yield b"," + told
-    yield b"]}"
+            yield told
 
 
 def _joined(items: Sequence[Item]) -> bytes:

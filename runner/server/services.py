@@ -44,6 +44,8 @@ class Services:
     engine: EngineFacade
     uploads: Path  # folder of the uploaded files
     clock: Callable[[], datetime]  # aware UTC
+    about: Callable[[], Mapping[str, Any]] = dict  # what a daemon that runs jobs says of itself
+    ticking: Callable[[], bool] = lambda: True  # whether the scheduler makes progress
 
 
 def services_of(request: Request) -> Services:

@@ -31,8 +31,10 @@ def test_jobs_list_as_json_has_the_documented_fields(api: CannedApi, type_line: 
             "preview": False,
             "attempt": 1,
             "retry_of": None,
+            "revert_of": None,
             "user": "service@example.org",
             "triggered_by": "",
+            "allowed_by": None,
             "totals": {"findings": 4},
             "progress": "",
             "created": "2026-03-30T08:00:00.000000Z",
@@ -121,6 +123,122 @@ def test_jobs_retry_with_an_approval(api: CannedApi, type_line: Type) -> None:
     assert code == 0
     assert "Job 8 pending" in out
     assert api.of("POST")[0].json == {"allow_destructive": 40}
+
+
+@pytest.mark.parametrize(
+    ("flags", "body"),
+    [
+        ("", {}),
+        ("--allow-destructive 9", {"allow_destructive": 9}),
+        ("--wait", {}),
+    ],
+)
+def test_jobs_revert(api: CannedApi, type_line: Type, flags: str, body: dict[str, Any]) -> None:
+    """A revert is asked for at the job it is for; it is waited for if that is wanted."""
+    api.answer("GET", "jobs/analysis/7/", job())
+    api.answer("POST", "jobs/analysis/7/revert/", {"id": 8}, status=201)
+    api.answer("GET", "jobs/analysis/8/", job(8, **WAITING, revert_of=7))
+    api.answer("GET", "jobs/analysis/8/", job(8, revert_of=7, result_message="This takes back job 7."))
+    code, out, _ = type_line(f"jobs revert 7 {flags}")
+    assert code == 0
+    assert ("This takes back job 7." in out) is (flags == "--wait")
+    assert api.of("POST")[0].json == body
+
+
+@pytest.mark.parametrize(("reason", "code"), [(None, 0), ("ceiling", 3)])
+def test_jobs_revert_is_previewed(api: CannedApi, type_line: Type, reason: str | None, code: int) -> None:
+    """The preview of a revert is shown as any other, with its exit code."""
+    api.answer("GET", "jobs/analysis/7/", job())
+    api.answer("POST", "jobs/analysis/7/revert/", {"id": 8}, status=201)
+    api.answer("GET", "jobs/analysis/8/", job(8, preview=True, revert_of=7, reason=reason))
+    api.listing("jobs/analysis/8/changes/", [CHANGE])
+    ended, out, _ = type_line("jobs revert 7 --preview")
+    assert ended == code
+    assert "verification_status: fail → pass" in out
+    assert api.of("POST")[0].json == {"preview": True}
+    shown = json.loads(type_line("jobs revert 7 --preview --json")[1])
+    assert (shown["job"]["revert_of"], shown["changes"]) == (7, [CHANGE_PRINTED])
+
+
+def test_what_can_t_be_taken_back(api: CannedApi, type_line: Type) -> None:
+    """The server's sentence is the command's, and the exit code says that it failed."""
+    api.answer("GET", "jobs/analysis/7/", job())
+    api.answer("POST", "jobs/analysis/7/revert/", {"detail": "The job was a preview."}, status=409)
+    assert type_line("jobs revert 7") == (1, "", "runner: The job was a preview.\n")
+
+
+def test_an_approval_is_shown(api: CannedApi, type_line: Type) -> None:
+    """Who allowed what a job destroyed is told with the job."""
+    allowed = {"user": "ada@example.org", "allowed": 40, "when": "2026-03-30T08:00:00.000000Z"}
+    api.answer("GET", "jobs/analysis/7/", job(allowed_by=allowed))
+    assert "ada@example.org allowed 40" in type_line("jobs show 7")[1]
+    assert json.loads(type_line("jobs show 7 --json")[1])["allowed_by"] == allowed
+
+
+ENTRY = {
+    "job": 7,
+    "when": "2026-03-30T08:00:02.000000Z",
+    "user": "service@example.org",
+    "triggered_by": "",
+    "allowed_by": "",
+    "connection": 10,
+    "alias": "Reports of Webshop",
+    "system": "fortify_file_upload",
+    **{name: value for name, value in CHANGE.items() if name != "assigned"},
+}
+
+
+def test_changes_list(api: CannedApi, type_line: Type) -> None:
+    """The journal of all jobs says which job did it, and its filters go to the server."""
+    api.listing("changes/", [ENTRY])
+    code, out, _ = type_line(
+        "changes list --subject Ann --job 7 --connection 10 --since 2026-03-30T08:00Z --json"
+    )
+    assert (code, json.loads(out)) == (0, [{**ENTRY, "destructive": True}])
+    assert api.asked[0].query == {
+        "page_size": "500",
+        "subject": "Ann",
+        "job": "7",
+        "connection": "10",
+        "since": "2026-03-30T08:00:00+00:00",
+    }
+    shown = type_line("changes list")[1]
+    for words in ("Reports of Webshop", "pass (destructive)", "verification_status: fail → pass"):
+        assert words in shown
+
+
+def test_a_cut_table_of_changes_says_so(api: CannedApi, type_line: Type) -> None:
+    """A table of the journal is cut at a length, and at the one that was asked for."""
+    api.listing("changes/", [ENTRY] * 201)
+    for flags, rows in (("", 200), ("--limit 3", 3)):
+        _, out, err = type_line(f"changes list {flags}")
+        assert len(out.splitlines()) == rows + 1
+        assert f"more than these {rows}" in err
+
+
+def test_changes_export(api: CannedApi, type_line: Type, tmp_path: Path) -> None:
+    """What the server writes comes out as it is, on standard output or in a file."""
+    api.answer("GET", "changes/", b"job,sequence\r\n7,1\r\n")
+    assert type_line("changes export --connection 10")[:2] == (0, "job,sequence\r\n7,1\r\n")
+    assert api.asked[0].query == {"format": "csv", "connection": "10"}
+    code, out, err = type_line(f"changes export --format jsonl --output {tmp_path / 'file'}")
+    assert (code, out) == (0, "")
+    assert str(tmp_path / "file") in err
+    assert (tmp_path / "file").read_bytes() == b"job,sequence\r\n7,1\r\n"
+    assert api.asked[1].query == {"format": "jsonl"}
+
+
+def test_a_cut_export_leaves_no_file(api: CannedApi, type_line: Type, tmp_path: Path) -> None:
+    """What is there under the name is whole: a cut answer, or a refusal, leaves it as it was."""
+    (tmp_path / "file").write_text("yesterday's", encoding="utf-8")
+    api.answer("GET", "changes/", b"job,sequence\r\n", headers={"Content-Length": "999"})
+    api.answer("GET", "changes/", {"state": ["No."]}, status=400)
+    for code, said in ((69, "cut off"), (1, "No.")):
+        ended, _, err = type_line(f"changes export --output {tmp_path / 'file'}")
+        assert ended == code
+        assert said in err
+        assert (tmp_path / "file").read_text(encoding="utf-8") == "yesterday's"
+    assert {path.name for path in tmp_path.iterdir()} <= {"file", "runner.sock"}
 
 
 def test_connections_list_and_show(api: CannedApi, type_line: Type) -> None:

@@ -1,5 +1,6 @@
 """Making, changing and removing connections."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -7,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.engine.catalogue import System
-from runner.errors import Refused
+from runner.errors import Refused, SettingsInvalid
+from runner.model.calendar import parse_cron, parse_zone
 from runner.model.jobs import Frequency, Kind
 from runner.server.auth import Caller
 from runner.server.body import read_body
@@ -18,8 +20,10 @@ from runner.server.sdelements.connections import Style, find
 from runner.server.sdelements.params import merged
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
+from runner.settings import Safety, overridden
 from runner.store import connections as store
 from runner.store import queue, work
+from runner.store.accounts import Scope
 from runner.store.connections import Entry
 
 
@@ -29,10 +33,11 @@ def _may_edit(caller: Caller, kind: Kind) -> None:
 
 
 class _Given(NamedTuple):
-    """What a body says of a connection: columns to write, and params apart."""
+    """What a body says of a connection: columns to write, and apart what is merged."""
 
     columns: dict[str, Any]
     params: dict[str, Any] | None
+    safety: dict[str, Any] | None
     system: System | None
 
 
@@ -47,13 +52,44 @@ def _read(values: dict[str, Any], kind: Kind, systems: dict[str, System], *, cre
         "inaccessible": fields.boolean("inaccessible"),
         "enabled": fields.boolean("enabled"),
     }
+    schedule = {
+        name: _checked(fields, name, parse)
+        for name, parse in (("schedule", parse_cron), ("timezone", parse_zone))
+        if name in fields
+    }
     params = fields.mapping("params", required=create)
+    safety = fields.mapping("safety")
     system = _read_system(fields, values, kind, systems, create=create)
     if create:
         belongs = kind in {Kind.ALM, Kind.ANALYSIS}
         columns["project_id"] = fields.integer("project", required=True) if belongs else None
     fields.done()
-    return _Given({name: value for name, value in columns.items() if value is not None}, params, system)
+    columns = {name: value for name, value in columns.items() if value is not None} | schedule
+    return _Given(columns, params, safety, system)
+
+
+def _merged_safety(
+    stored: Mapping[str, Any], given: Mapping[str, Any], base: Safety, *, replace: bool
+) -> dict[str, Any]:
+    """A connection's own ceilings after ``given`` was written over them; null takes one away."""
+    merged = {**({} if replace else stored), **given}
+    values = {name: value for name, value in merged.items() if value is not None}
+    try:
+        overridden(base, values)
+    except SettingsInvalid as error:
+        raise Invalid({"safety": error.message.splitlines()}) from error
+    return values
+
+
+def _checked(fields: Fields, name: str, parse: Callable[[str], object]) -> str | None:
+    """Text that can be read as what it is meant for; null or nothing takes it away."""
+    text = (fields.text(name, null=True, longest=200) or "").strip() or None
+    if text is not None:
+        try:
+            parse(text)
+        except ValueError as error:
+            fields.wrong(name, f"{error}.")
+    return text
 
 
 def _read_system(
@@ -67,10 +103,10 @@ def _read_system(
     found = systems.get(name) if isinstance(name, str) else None
     if name is None:
         fields.wrong("system", REQUIRED)
+    elif found is not None and found.broken is not None:
+        fields.wrong("system", f"The connector for {name} can't be loaded: {found.broken}")
     elif found is None or found.kind is not kind:
         fields.wrong("system", no_such(name))
-    elif found.broken is not None:
-        fields.wrong("system", f"The connector for {name} can't be loaded: {found.broken}")
     elif found.file_upload:
         fields.wrong("system", "It takes files: send one to /api/v2/jobs/analysis-file/.")
     else:
@@ -87,15 +123,18 @@ async def create_connection(request: Request) -> Response:
     system = given.system
     assert system is not None  # else the body was refused
     params = merged({}, given.params or {}, system=system, replace=True)
+    safety = _merged_safety({}, given.safety or {}, services.settings.safety, replace=True)
     await in_thread(lambda: services.engine.validate(system.id, params))
     now = services.clock()
 
     def create(c: sa.Connection, caller: Caller) -> shapes.Shown:
         _may_edit(caller, kind)
+        if safety:
+            caller.need(Scope.ADMIN)
         project_id = given.columns.get("project_id")
         if project_id is not None and work.project(c, project_id) is None:
             raise Invalid({"project": [no_such(project_id)]})
-        columns = {"alias": system.name, "project_id": None, **given.columns}
+        columns = {"alias": system.name, "project_id": None, "safety": safety, **given.columns}
         made = store.create(
             c, kind=kind, system=system.id, command=system.command, params=params, now=now, **columns
         )
@@ -132,12 +171,19 @@ async def _change(request: Request, *, replace: bool) -> Response:
     name = entry.connection.system
     given = _read(body.object(), kind, systems, create=False)
     columns = dict(given.columns)
+    if given.safety is not None:
+        stored = entry.connection.safety
+        safety = _merged_safety(stored, given.safety, services.settings.safety, replace=replace)
+        if safety != stored:  # whoever sends back what was shown needs no further right
+            columns["safety"] = safety
     if given.params is not None:
         stored = entry.connection.params
         columns["params"] = merged(stored, given.params, system=systems.get(name), replace=replace)
         await in_thread(lambda: services.engine.validate(name, columns["params"]))
 
     def change(c: sa.Connection, caller: Caller) -> shapes.Shown:
+        if "safety" in columns:
+            caller.need(Scope.ADMIN)
         if look(c, caller).updated != entry.updated:
             raise conflict("Somebody else changed this connection at the same moment; look at it again.")
         if columns:

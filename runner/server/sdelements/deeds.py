@@ -1,69 +1,29 @@
-"""What can be done to a job besides: see its changes, cancel it, run it again."""
+"""What can be done to a job besides: cancel it, run it again, take it back."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runner.model.changes import StoredChange
 from runner.model.jobs import Kind, State
 from runner.server.auth import Caller
 from runner.server.body import read_body
-from runner.server.fields import Fields, Query
-from runner.server.replies import Invalid, conflict, forbidden, not_found, reply
+from runner.server.fields import Fields
+from runner.server.replies import Invalid, conflict, not_found, reply
 from runner.server.sdelements import jobs, shapes
 from runner.server.sdelements.shapes import JobStyle
 from runner.server.services import services_of
-from runner.server.unit import reading, systems_of, writing
+from runner.server.unit import systems_of, writing
 from runner.store import approvals, changes, connections, queue
 from runner.store import listing as store
 from runner.store.accounts import Scope
 from runner.store.listing import JobView
 
-CHANGES = 500
-"""Changes told at once, if nothing else is asked for."""
-
-_MORE = frozenset({"state", "outcome", "preview", "retry_of", "only"})
+_MORE = frozenset({"state", "outcome", "preview", "retry_of", "revert_of", "only"})
 """What answers of this module tell of a job besides the usual."""
-
-
-async def list_changes(request: Request) -> Response:
-    """Tell a job's changes from a sequence number on: its plan, progress and journal."""
-    query = Query(request)
-    after = query.integer("after") or 0
-    size = query.integer("page_size", least=1, most=10 * CHANGES) or CHANGES
-    query.done()
-
-    def work(c: sa.Connection, caller: Caller) -> list[StoredChange]:
-        view = jobs.find(c, request)
-        if not caller.sees(Kind(view.kind)):
-            raise forbidden()
-        return changes.journal(c, view.id, after=after, limit=size + 1)
-
-    found = await reading(request, work, Scope.READ)
-    more = len(found) > size
-    link = request.url.include_query_params(after=found[size - 1].sequence) if more else None
-    return reply(
-        {"next": None if link is None else str(link), "results": [_change(row) for row in found[:size]]}
-    )
-
-
-def _change(row: StoredChange) -> shapes.Shown:
-    return {
-        "sequence": row.sequence,
-        "target": row.target.value,
-        "op": row.op.value,
-        "kind": row.kind,
-        "key": row.key,
-        "subject": row.subject,
-        "before": row.before,
-        "after": row.after,
-        "state": row.state.value,
-        "error": row.error,
-        "why": row.why,
-        "assigned": row.assigned,
-    }
 
 
 class _Done(NamedTuple):
@@ -110,36 +70,97 @@ async def retry_job(request: Request) -> Response:
 
     def work(c: sa.Connection, caller: Caller) -> shapes.Shown:
         fields = Fields(body.object())
-        allowed = fields.integer("allow_destructive", null=True, most=2**31 - 1)
+        allowed = _allowed(fields, caller)
         fields.done()
-        if allowed is not None:
-            caller.need(Scope.ADMIN)
         view = jobs.find(c, request)
         _check_retry(c, view)
-        if allowed is not None:
-            approvals.grant(
-                c, connection_id=view.connection_id, allowed=allowed, user_id=caller.user_id, now=now
-            )
-        job_id, _ = queue.enqueue(
-            c,
-            connection_id=view.connection_id,
-            kind=Kind(view.kind),
-            now=now,
-            automatic=view.automatic,
-            preview=view.preview,
-            only=view.only,
-            user_id=caller.user_id,
-            triggered_by_id=caller.user_id,
-            upload_id=view.upload_id,
-            retry_of=view.id,
-        )
-        fresh = store.one(c, job_id)
-        assert fresh is not None  # it was written in this transaction
-        return shapes.job(fresh, JobStyle(systems, caller, _MORE))
+        again = {
+            "automatic": view.automatic,
+            "preview": view.preview,
+            "only": view.only,
+            "upload_id": view.upload_id,
+            "retry_of": view.id,
+        }
+        queued = _queue(c, view, caller, fields=again, allowed=allowed, now=now)
+        return shapes.job(queued, JobStyle(systems, caller, _MORE))
 
     shown = await writing(request, work, Scope.RUN)
     services.engine.wake()
     return reply(shown, 201)
+
+
+async def revert_job(request: Request) -> Response:
+    """Take back what a finished job changed, as a new job: planned, judged and journaled like any."""
+    services, systems, body = services_of(request), await systems_of(request), await read_body(request)
+    now = services.clock()
+
+    def work(c: sa.Connection, caller: Caller) -> shapes.Shown:
+        fields = Fields(body.object())
+        allowed = _allowed(fields, caller)
+        preview = fields.boolean("preview") or False
+        fields.done()
+        view = jobs.find(c, request)
+        _check_revert(c, view)
+        back = {"preview": preview, "revert_of": view.id}
+        queued = _queue(c, view, caller, fields=back, allowed=allowed, now=now)
+        return shapes.job(queued, JobStyle(systems, caller, _MORE))
+
+    shown = await writing(request, work, Scope.RUN)
+    services.engine.wake()
+    return reply(shown, 201)
+
+
+def _allowed(fields: Fields, caller: Caller) -> int | None:
+    """How many destructive changes a body allows; that is an administrator's to say."""
+    allowed = fields.integer("allow_destructive", null=True, most=2**31 - 1)
+    if allowed is not None:
+        caller.need(Scope.ADMIN)
+    return allowed
+
+
+def _queue(
+    c: sa.Connection,
+    view: JobView,
+    caller: Caller,
+    *,
+    fields: Mapping[str, Any],
+    allowed: int | None,
+    now: datetime,
+) -> JobView:
+    """Queue another job of a job's connection, with what may be destroyed by it alone."""
+    job_id, _ = queue.enqueue(
+        c,
+        connection_id=view.connection_id,
+        kind=Kind(view.kind),
+        now=now,
+        user_id=caller.user_id,
+        triggered_by_id=caller.user_id,
+        **fields,
+    )
+    if allowed is not None:
+        approvals.grant(
+            c,
+            connection_id=view.connection_id,
+            job_id=job_id,
+            allowed=allowed,
+            user_id=caller.user_id,
+            now=now,
+        )
+    queued = store.one(c, job_id)
+    assert queued is not None  # it was written in this transaction
+    return queued
+
+
+def _check_revert(c: sa.Connection, view: JobView) -> None:
+    if view.state != State.FINISHED:
+        raise conflict("The job isn't finished yet.")
+    if view.preview:
+        raise conflict("The job was a preview; it changed nothing.")
+    if not changes.done_backwards(c, view.id, before=None, limit=1):
+        raise conflict("The journal has no change that the job made; there is nothing to take back.")
+    # A disabled connection may be reverted: who stops it after an accident wants just that.
+    if connections.get(c, view.connection_id) is None:
+        raise Invalid({"connection": [f"{view.alias} is deleted."]})
 
 
 def _check_retry(c: sa.Connection, view: JobView) -> None:

@@ -14,7 +14,7 @@ from runner.server.replies import not_found, reply
 from runner.server.sdelements import shapes
 from runner.server.sdelements.shapes import JobStyle
 from runner.server.unit import reading, systems_of
-from runner.store import accounts, work
+from runner.store import accounts, approvals, work
 from runner.store import listing as store
 from runner.store.accounts import Scope
 from runner.store.listing import JobView, Wanted
@@ -54,12 +54,14 @@ def _page(wanted: Wanted, style: JobStyle, c: sa.Connection, part: Cut) -> list[
     if not wanted.kinds:
         return []
     views = store.page(c, wanted, part)
-    style = with_users(c, style, views)
+    style = looked_up(c, style, views)
     return [(view.id, shapes.job(view, style)) for view in views]
 
 
-def with_users(c: sa.Connection, style: JobStyle, views: list[JobView]) -> JobStyle:
-    """Look up the users whom ``expand=`` asks for."""
+def looked_up(c: sa.Connection, style: JobStyle, views: list[JobView]) -> JobStyle:
+    """Look up what ``expand=`` and ``include=`` ask for and a job's own row doesn't have."""
+    if "allowed_by" in style.include:
+        style = style._replace(approvals=approvals.used_by(c, {view.id for view in views}))
     wanted: set[int | None] = set()
     if "user" in style.expand:
         wanted |= {view.user_id for view in views}
@@ -76,7 +78,7 @@ async def show_job(request: Request) -> Response:
 
     def work(c: sa.Connection, caller: Caller) -> shapes.Shown:
         view = find(c, request, previews="preview" in include)
-        style = with_users(c, JobStyle(systems, caller, include, expand), [view])
+        style = looked_up(c, JobStyle(systems, caller, include, expand), [view])
         return shapes.job(view, style)
 
     return reply(await reading(request, work, Scope.READ))

@@ -4,25 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from runner.engine.catalogue import System
+from runner.engine.catalogue import System, is_secret
 from runner.secrets import MASK
 from runner.server.replies import Invalid
-
-_SOUNDS_SECRET = re.compile(r"pass|secret|token|key|credential", re.IGNORECASE)
-"""For systems whose connector isn't there to say what is secret: rather too much."""
 
 _ENDPOINT = re.compile(
     r"(^|_)(server|host|hostname|port|method|scheme|url|uri|proxy|validate_cert|verify|tls|start_tls|ca_bundle)($|_)",
     re.IGNORECASE,
 )
 """Params that say where a secret goes and how it is protected on the way."""
-
-
-def is_secret(name: str, system: System | None) -> bool:
-    """Whether a param of this system is a secret."""
-    if system is None or system.broken is not None:
-        return _SOUNDS_SECRET.search(name) is not None
-    return name in system.secrets
 
 
 def masked(params: Mapping[str, Any], system: System | None) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from runner.server.sdelements import (
     deeds,
     initiate,
     jobs,
+    journal,
     notes,
+    pausing,
     places,
     reference,
     status,
@@ -28,6 +30,7 @@ def add_routes(router: APIRouter) -> None:
     """Add all addresses, the busiest first: they are tried in this order."""
     _add_jobs(router, f"{ROOT}/jobs")
     _add_jobs(router, f"{ROOT}/projects/{{project_id:number}}/jobs")
+    _add_journal(router)
     _add_file_import(router)
     _add_connections(router)
     _add_places(router)
@@ -61,7 +64,7 @@ def _add_jobs(router: APIRouter, root: str) -> None:
     get(f"{root}/", jobs.list_jobs, Op(summary="List all jobs", answer="Job", listing=True, query=query))
     get(
         f"{one}changes/",
-        deeds.list_changes,
+        journal.list_changes,
         Op(
             summary="List a job's changes",
             answer="Changes",
@@ -86,6 +89,30 @@ def _add_jobs(router: APIRouter, root: str) -> None:
             extension=True,
         ),
     )
+    post(
+        f"{one}revert/",
+        deeds.revert_job,
+        Op(
+            summary="Take back what a finished job changed",
+            body="Revert",
+            answer="Job",
+            status=201,
+            also=(409, 413, 415),
+            extension=True,
+        ),
+    )
+
+
+def _add_journal(router: APIRouter) -> None:
+    listed = Op(
+        summary="List the changes of all jobs, the newest first, or export them",
+        answer="JournalEntry",
+        listing=True,
+        files=("text/csv", "application/x-ndjson"),
+        query=(*journal.FILTERS, "include", "format"),
+        extension=True,
+    )
+    add(router, "GET", f"{ROOT}/changes/", journal.list_all_changes, listed)
 
 
 def _add_file_import(router: APIRouter) -> None:
@@ -131,6 +158,9 @@ def _add_connections(router: APIRouter) -> None:
     ):
         changed = Op(summary=what, body="ChangedConnection", answer="Connection", also=(409, 413, 415))
         add(router, method, one, handler, changed)
+    for word, handler in (("pause", pausing.pause_connection), ("resume", pausing.resume_connection)):
+        set_ = Op(summary=f"{word.capitalize()} a connection", answer="Connection", extension=True)
+        add(router, "POST", f"{one}{word}/", handler, set_)
     gone = Op(summary="Remove a connection", status=204, also=(409,))
     add(router, "DELETE", one, connection_changes.delete_connection, gone)
 
@@ -243,5 +273,9 @@ def _add_administration(router: APIRouter) -> None:
     add(router, "POST", root, tokens.create_token, made)
     gone = Op(summary="Revoke a token", status=204, extension=True)
     add(router, "DELETE", f"{root}{{token_id:number}}/", tokens.delete_token, gone)
+    stop = Op(summary="Take no job", body="Pause", answer="Paused", also=(413, 415), extension=True)
+    add(router, "POST", f"{ROOT}/pause/", pausing.pause, stop)
+    again = Op(summary="Take jobs again", answer="Paused", extension=True)
+    add(router, "POST", f"{ROOT}/resume/", pausing.resume, again)
     shown = Op(summary="Show how the daemon is", answer="Status", extension=True)
     add(router, "GET", f"{ROOT}/status/", status.show_status, shown)

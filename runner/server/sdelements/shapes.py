@@ -9,6 +9,7 @@ from runner.model.jobs import Connection, Kind
 from runner.server.auth import Caller
 from runner.server.sdelements.params import masked
 from runner.store.accounts import ROLE_NAMES, Role, User
+from runner.store.approvals import Approval
 from runner.store.connections import Entry
 from runner.store.listing import JobView
 from runner.store.values import from_json, from_micros
@@ -67,7 +68,11 @@ def connection(entry: Entry, *, systems: Mapping[str, System], caller: Caller) -
         "in_progress": entry.in_progress,
         "is_file_upload": value.is_file_upload,
         "enabled": value.enabled,
+        "schedule": value.schedule,
+        "timezone": value.timezone,
+        "paused": value.paused,
         "next_run": instant(entry.next_run),
+        "safety": value.safety,
     }
     if value.kind in {Kind.ALM, Kind.ANALYSIS}:
         shown |= {"connector": None, "project": value.project_id}
@@ -84,6 +89,7 @@ class JobStyle(NamedTuple):
     include: frozenset[str] = frozenset()
     expand: frozenset[str] = frozenset()
     users: Mapping[int, User] = {}
+    approvals: Mapping[int, Approval] = {}
 
 
 def job(view: JobView, style: JobStyle) -> Shown:
@@ -102,7 +108,16 @@ def job(view: JobView, style: JobStyle) -> Shown:
     }
     for name in style.include & _MORE.keys():
         shown[name] = _MORE[name](view)
+    if "allowed_by" in style.include:
+        shown["allowed_by"] = _approval(style.approvals.get(view.id))
     return shown
+
+
+def _approval(value: Approval | None) -> Shown | None:
+    """What a person allowed a run that was over a ceiling; None = nothing was needed."""
+    if value is None:
+        return None
+    return {"user": value.user, "allowed": value.allowed, "when": instant(value.when)}
 
 
 def _person(field: str, ident: int | None, email: str | None, style: JobStyle) -> Any:
@@ -162,4 +177,4 @@ _MORE: Mapping[str, Any] = {
 }
 """What ``include=`` adds to a job, ``preview`` apart, which adds rows as well."""
 
-INCLUDABLE = tuple(_MORE)
+INCLUDABLE = (*_MORE, "allowed_by")

@@ -9,10 +9,10 @@ from runner.model.jobs import Kind, State
 from runner.server.auth import Caller
 from runner.server.health import why_not_ready
 from runner.server.replies import reply
-from runner.server.sdelements.shapes import Shown, micros
+from runner.server.sdelements.shapes import Shown, instant, micros
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of
-from runner.store import connections, listing, migrate, queue
+from runner.store import connections, listing, migrate, pauses, queue
 from runner.store.accounts import Scope
 from runner.store.listing import JobView
 
@@ -33,16 +33,22 @@ async def show_status(request: Request) -> Response:
             "jobs": _jobs(c),
             "failures": [_failure(view) for view in listing.last_failures(c, FAILURES) if view.kind in kinds],
             "connections": connections.count(c, everything),
+            "paused": _pause(pauses.whole(c)),
         }
 
     shown = await reading(request, work, Scope.READ)
     shown["version"] = __version__
     shown["schema"] = migrate.HEAD
     shown["engine"] = services.engine.status()
+    shown |= {"state": None, "scheduler": None, "configuration": None, **await in_thread(services.about)}
     shown["not_ready"] = await in_thread(lambda: why_not_ready(services))
     shown["broken_systems"] = {one.id: one.broken for one in systems.values() if one.broken is not None}
     shown["now"] = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
     return reply(shown)
+
+
+def _pause(pause: pauses.Pause | None) -> Shown | None:
+    return None if pause is None else {"since": instant(pause.since), "why": pause.why}
 
 
 def _jobs(c: sa.Connection) -> dict[str, int]:

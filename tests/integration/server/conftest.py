@@ -14,7 +14,13 @@ from runner.store.database import open_database
 from runner.store.schema import metadata
 from tests.integration.server.kit import Clock, EngineStandIn, Running
 
-ON_BOTH = {"test_server_connections", "test_server_deeds", "test_server_initiate", "test_server_jobs"}
+ON_BOTH = {
+    "test_server_connections",
+    "test_server_deeds",
+    "test_server_initiate",
+    "test_server_jobs",
+    "test_server_journal",
+}
 """Files whose tests run on PostgreSQL as well: their queries differ between the two."""
 
 

@@ -205,3 +205,60 @@ def test_params_are_for_those_who_edit_the_kind(server: Running) -> None:
     client = server.client(Scope.READ)
     assert "params" not in client.get("connections/alm/").json()["results"][0]
     assert client.get("connections/").json() == {"results": []}
+
+
+def test_a_connection_has_ceilings_of_its_own(server: Running) -> None:
+    """An administrator sets them; PATCH merges by name, null takes one away, PUT replaces."""
+    number = server.connection()
+    path = f"connections/alm/{number}/"
+    client = server.admin()
+    assert client.get(path).json()["safety"] == {}
+    steps: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("PATCH", {"max_destructive": 10}, {"max_destructive": 10}),
+        ("PATCH", {"max_destructive_share": 1}, {"max_destructive": 10, "max_destructive_share": 1}),
+        ("PATCH", {"max_destructive": None}, {"max_destructive_share": 1}),
+        ("PUT", {"max_creates": 5}, {"max_creates": 5}),
+        ("PUT", {}, {}),
+    ]
+    for method, given, kept in steps:
+        answer = client.request(method, path, json={"safety": given})
+        assert (answer.status_code, answer.json()["safety"]) == (200, kept)
+        assert client.get("connections/alm/").json()["results"][0]["safety"] == kept
+
+
+@pytest.mark.parametrize(
+    ("safety", "said"),
+    [
+        ({"max_destructve": 10}, "did you mean 'max_destructive'?"),
+        ({"max_destructive": -1}, "greater than or equal to 0"),
+        ({"max_destructive": "10"}, "max_destructive: Input should be a valid integer"),
+        ({"max_destructive": True}, "valid integer"),
+        ({"max_pass_share": 1.5}, "less than or equal to 1"),
+        ([], "Expected a dictionary"),
+    ],
+)
+def test_wrong_ceilings_are_refused(server: Running, safety: Any, said: str) -> None:
+    """A ceiling that means nothing is never stored, for without it a run might destroy more."""
+    path = f"connections/alm/{server.connection()}/"
+    client = server.admin()
+    for answer in (
+        client.patch(path, json={"safety": safety}),
+        client.put(path, json={"safety": safety, "params": {}}),
+    ):
+        assert answer.status_code == 400
+        assert said in " ".join(answer.json()["safety"])
+    assert client.get(path).json()["safety"] == {}
+
+
+def test_ceilings_are_an_administrator_s(server: Running) -> None:
+    """Who edits connections may send back what was shown, but can't change a ceiling."""
+    path = f"connections/alm/{server.connection()}/"
+    server.admin().patch(path, json={"safety": {"max_destructive": 10}})
+    editor = server.client(Scope.EDIT_ALM, Scope.READ)
+    assert editor.patch(path, json={"safety": {"max_destructive": 11}}).status_code == 403
+    assert editor.put(path, json={**editor.get(path).json(), "alias": "New"}).status_code == 200
+    assert editor.get(path).json()["safety"] == {"max_destructive": 10}
+    made = {"system": "rally", "alias": "A", "project": server.project(), "params": {}}
+    assert editor.post("connections/alm/", json={**made, "safety": {"max_creates": 1}}).status_code == 403
+    fresh = server.admin().post("connections/alm/", json={**made, "safety": {"max_creates": 1}})
+    assert fresh.json()["safety"] == {"max_creates": 1}

@@ -1,10 +1,11 @@
-"""A job's changes, its cancellation, its repetition."""
+"""A job's changes, its cancellation, its repetition, its revert."""
 
 from typing import Any
 
-from runner.messages import PlanRow
-from runner.model.changes import Op, Target
-from runner.model.jobs import Kind, State
+from runner.messages import OutcomeRow, PlanRow
+from runner.model.changes import ChangeState, Op, Target
+from runner.model.jobs import Kind, Outcome, State
+from runner.store import approvals as store
 from runner.store import changes, queue
 from runner.store.accounts import Scope
 from runner.store.schema import approvals
@@ -116,5 +117,109 @@ def test_a_retry_may_allow_destruction(server: Running) -> None:
     assert client.post("jobs/alm/1/retry/", json={"allow_destructive": 40}).status_code == 201
     with server.database.read() as c:
         (row,) = c.execute(approvals.select()).all()
-    assert (row.connection_id, row.allowed, row.used_by) == (connection, 40, None)
+    assert (row.connection_id, row.job_id, row.allowed, row.used_by) == (connection, 2, 40, None)
     assert 23.9 < (from_micros(row.until) - server.clock()).total_seconds() / 3600 <= 24
+
+
+def done(server: Running, **fields: Any) -> int:
+    """A finished job of a connection, which made one change."""
+    connection = fields.pop("connection", None) or server.connection()
+
+    def write(c: Any) -> int:
+        queue.enqueue(c, connection_id=connection, kind=Kind.ALM, now=server.clock(), **fields)
+        (claim,) = queue.claim(c, owner="test", now=server.clock())
+        row = PlanRow(1, Target.OUTSIDE, Op.UPDATE, "task", "K", "Ann", "{}", "{}", None, "")
+        changes.add_plan(c, claim.job, [row])
+        if not claim.job.preview:
+            made = OutcomeRow(1, ChangeState.DONE, "", None)
+            changes.settle(c, claim.job.id, [made], now=server.clock())
+        end: dict[str, Any] = {"outcome": Outcome.SUCCEEDED, "reason": None, "message": "", "totals": {}}
+        queue.finish(c, job=claim.job, now=server.clock(), **end)
+        return claim.job.id
+
+    return server.database.write(write)
+
+
+def test_a_run_is_taken_back(server: Running) -> None:
+    """A revert is a new job that says of which; it runs under the caller, and isn't automatic."""
+    job = done(server, automatic=True, only="Ann")
+    answer = server.client(Scope.RUN).post(f"jobs/alm/{job}/revert/")
+    made = answer.json()
+    assert (answer.status_code, made["revert_of"], made["retry_of"]) == (201, job, None)
+    assert (made["state"], made["preview"], made["only"], made["automatic"]) == (
+        "pending",
+        False,
+        None,
+        False,
+    )
+    assert made["user"] == made["triggered_by"] == "somebody@example.com"
+    assert server.engine.wakes == 1
+
+
+def test_a_revert_may_be_previewed_first(server: Running) -> None:
+    """A preview of a revert is a preview, and what is wrong in the body is named."""
+    job = done(server)
+    client = server.admin()
+    made = client.post(f"jobs/alm/{job}/revert/", json={"preview": True, "allow_destructive": 3}).json()
+    assert (made["preview"], made["revert_of"]) == (True, job)
+    assert client.post(f"jobs/alm/{job}/revert/", json={"preview": "maybe"}).json().keys() == {"preview"}
+    assert client.post(f"jobs/alm/{job}/revert/", json={"allow_destructive": -1}).status_code == 400
+
+
+def test_what_can_t_be_taken_back_is_a_conflict(server: Running) -> None:
+    """A job that isn't finished, was a preview or changed nothing has nothing to take back."""
+    client = server.admin()
+    preview = done(server, preview=True)
+    running = planned(server, 1)
+    server.finished_jobs(server.connection(), 1)
+    for job, said in ((preview, "preview"), (running, "finished"), (3, "nothing to take back")):
+        answer = client.post(f"jobs/alm/{job}/revert/")
+        assert answer.status_code == 409
+        assert said in answer.json()["detail"]
+    assert client.post("jobs/alm/99/revert/").status_code == 404
+    assert client.post(f"jobs/ldap/{preview}/revert/").status_code == 404
+
+
+def test_who_may_take_a_run_back(server: Running) -> None:
+    """The right to run is the right to revert; allowing destruction is an administrator's."""
+    job = done(server)
+    assert server.client().post(f"jobs/alm/{job}/revert/").status_code == 401
+    assert server.client(Scope.READ).post(f"jobs/alm/{job}/revert/").status_code == 403
+    answer = server.client(Scope.RUN).post(f"jobs/alm/{job}/revert/", json={"allow_destructive": 5})
+    assert answer.status_code == 403
+    assert server.state(job) is State.FINISHED
+
+
+def test_a_disabled_connection_is_reverted_and_a_deleted_one_is_not(server: Running) -> None:
+    """Who stops a connection after an accident wants to take its last run back."""
+    connection = server.connection()
+    job = done(server, connection=connection)
+    client = server.admin()
+    assert client.patch(f"connections/alm/{connection}/", json={"enabled": False}).status_code == 200
+    assert client.post(f"jobs/alm/{job}/retry/").status_code == 400
+    reverted = client.post(f"jobs/alm/{job}/revert/")
+    assert reverted.status_code == 201
+    client.post(f"jobs/alm/{reverted.json()['id']}/cancel/")
+    assert client.delete(f"connections/alm/{connection}/").status_code == 204
+    assert list(client.post(f"jobs/alm/{job}/revert/").json()) == ["connection"]
+
+
+def test_an_approval_is_for_the_job_it_came_with(server: Running) -> None:
+    """A run that waits ahead doesn't use up what a person allowed another one."""
+    connection = server.connection()
+    job = done(server, connection=connection)
+    client = server.admin()
+    ahead = client.post(
+        "jobs/alm/", json={"connection": connection, "automatic": True, "ready": False}
+    ).json()["id"]
+    made = client.post(f"jobs/alm/{job}/revert/", json={"allow_destructive": 7}).json()["id"]
+
+    def allowed(job_id: int) -> int:
+        with server.database.read() as c:
+            return store.in_force(c, connection_id=connection, job_id=job_id, now=server.clock())
+
+    assert (allowed(ahead), allowed(made)) == (0, 7)
+    server.database.write(lambda c: store.use_up(c, connection_id=connection, job_id=ahead))
+    assert (allowed(ahead), allowed(made)) == (0, 7)
+    server.database.write(lambda c: store.use_up(c, connection_id=connection, job_id=made))
+    assert (allowed(ahead), allowed(made)) == (0, 7)

@@ -8,6 +8,7 @@ from runner.server.sdelements.schemas.parts import (
     INTEGER,
     MAYBE_INSTANT,
     MAYBE_INTEGER,
+    MAYBE_TEXT,
     OBJECT,
     SYSTEM_REF,
     TEXT,
@@ -22,7 +23,10 @@ _CONNECTION_FIELDS: dict[str, Schema] = {
     "debug_mode": FLAG,
     "inaccessible": FLAG,
     "enabled": FLAG,
+    "schedule": MAYBE_TEXT,
+    "timezone": MAYBE_TEXT,
     "params": OBJECT,
+    "safety": OBJECT,
 }
 CONNECTIONS: dict[str, Schema] = {
     "Connection": thing(
@@ -38,7 +42,11 @@ CONNECTIONS: dict[str, Schema] = {
             "in_progress": BOOLEAN,
             "is_file_upload": BOOLEAN,
             "enabled": BOOLEAN,
+            "schedule": MAYBE_TEXT,
+            "timezone": MAYBE_TEXT,
+            "paused": BOOLEAN,
             "next_run": MAYBE_INSTANT,
+            "safety": OBJECT,
             "connector": {"type": "null"},
             "project": MAYBE_INTEGER,
             "params": OBJECT,

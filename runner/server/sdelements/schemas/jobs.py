@@ -56,9 +56,24 @@ _JOB_MORE: dict[str, Schema] = {
     "cancel_requested": BOOLEAN,
     "retry_of": MAYBE_INTEGER,
     "revert_of": MAYBE_INTEGER,
+    "allowed_by": {"anyOf": [thing({"user": TEXT, "allowed": INTEGER, "when": INSTANT}), {"type": "null"}]},
     "created": INSTANT,
     "started": MAYBE_INSTANT,
     "finished": MAYBE_INSTANT,
+}
+_ALLOWED: Schema = {"type": ["integer", "null"], "minimum": 0}
+_VALUES: Schema = {"type": ["object", "null"]}
+_CHANGE: dict[str, Schema] = {
+    "target": enum(Target),
+    "op": enum(Op),
+    "kind": TEXT,
+    "key": TEXT,
+    "subject": TEXT,
+    "before": _VALUES,
+    "after": _VALUES,
+    "state": enum(ChangeState),
+    "error": TEXT,
+    "why": TEXT,
 }
 JOBS: dict[str, Schema] = {
     "User": thing(
@@ -118,29 +133,29 @@ JOBS: dict[str, Schema] = {
         "system",
         "project",
     ),
-    "Retry": asked({"allow_destructive": {"type": ["integer", "null"], "minimum": 0}}),
+    "Retry": asked({"allow_destructive": _ALLOWED}),
+    "Revert": asked({"preview": FLAG, "allow_destructive": _ALLOWED}),
     "Changes": thing(
         {
             "next": MAYBE_TEXT,
             "results": {
                 "type": "array",
-                "items": thing(
-                    {
-                        "sequence": INTEGER,
-                        "target": enum(Target),
-                        "op": enum(Op),
-                        "kind": TEXT,
-                        "key": TEXT,
-                        "subject": TEXT,
-                        "before": {"type": ["object", "null"]},
-                        "after": {"type": ["object", "null"]},
-                        "state": enum(ChangeState),
-                        "error": TEXT,
-                        "why": TEXT,
-                        "assigned": {"type": ["object", "null"]},
-                    }
-                ),
+                "items": thing({"sequence": INTEGER, **_CHANGE, "assigned": _VALUES}),
             },
+        }
+    ),
+    "JournalEntry": thing(
+        {
+            "job": INTEGER,
+            "sequence": INTEGER,
+            "when": MAYBE_INSTANT,
+            "user": TEXT,
+            "triggered_by": TEXT,
+            "allowed_by": TEXT,
+            "connection": INTEGER,
+            "alias": TEXT,
+            "system": TEXT,
+            **_CHANGE,
         }
     ),
 }

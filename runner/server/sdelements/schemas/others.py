@@ -65,11 +65,17 @@ OTHERS: dict[str, Schema] = {
             "jobs": OBJECT,
             "failures": {"type": "array"},
             "connections": INTEGER,
+            "paused": {"type": ["object", "null"]},
+            "state": MAYBE_TEXT,
+            "scheduler": {"type": ["object", "null"]},
+            "configuration": {"type": ["object", "null"]},
             "engine": OBJECT,
             "not_ready": TEXTS,
             "broken_systems": OBJECT,
             "now": INSTANT,
         }
     ),
+    "Paused": thing({"paused": BOOLEAN, "since": MAYBE_INSTANT, "why": MAYBE_TEXT}),
+    "Pause": asked({"why": TEXT}),
     "Description": OBJECT,
 }
