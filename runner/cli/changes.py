@@ -1,4 +1,4 @@
-"""The changes of a job, as a table or as JSON."""
+"""Changes, of a job or of all, as a table or as JSON."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from runner.cli.listings import CHANGE, pick
-from runner.cli.output import coloured, note, print_json_array, table, text
+from runner.cli.listings import CHANGE, ENTRY, pick
+from runner.cli.output import coloured, local_time, note, print_json_array, table, text
 from runner.cli.refusals import Json
 
 if TYPE_CHECKING:
@@ -31,10 +31,31 @@ def print_changes(changes: Iterator[Json], *, limit: int | None, as_json: bool) 
     shown = [pick(CHANGE, change) for change in islice(changes, limit or _ROWS)]
     table(
         ["#No", "Change", "!Of", "Subject", "Before → after", "State"],
-        ([c["sequence"], _op(c), c["kind"], c["subject"], _difference(c), _state(c)] for c in shown),
+        ([c["sequence"], *_cells(c)] for c in shown),
     )
+    _note_cut(changes, len(shown))
+
+
+def print_entries(entries: Iterator[Json], *, limit: int | None, as_json: bool) -> None:
+    """Print the journal of all jobs; a table is cut at a length, and says so."""
+    if as_json:
+        print_json_array(pick(ENTRY, entry) for entry in islice(entries, limit))
+        return
+    shown = [pick(ENTRY, entry) for entry in islice(entries, limit or _ROWS)]
+    table(
+        ["#Job", "#No", "!When", "!Connection", "Change", "!Of", "Subject", "Before → after", "State"],
+        ([e["job"], e["sequence"], local_time(e["when"]), e["alias"], *_cells(e)] for e in shown),
+    )
+    _note_cut(entries, len(shown))
+
+
+def _cells(change: Json) -> list[Any]:
+    return [_op(change), change["kind"], change["subject"], _difference(change), _state(change)]
+
+
+def _note_cut(changes: Iterator[Json], shown: int) -> None:
     if next(changes, None) is not None:
-        note(f"There are more than these {len(shown)}; --limit shows more, --json shows all.")
+        note(f"There are more than these {shown}; --limit shows more, --json shows all.")
 
 
 def _op(change: Json) -> Text:

@@ -3,6 +3,7 @@
 Imported where a command reaches out, for requests takes longer to load than most commands run.
 """
 
+import contextlib
 import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ TIMEOUT = (5.0, 60.0)
 
 PAGE = 500
 """Rows asked for at a time."""
+
+_CHUNK = 65_536  # bytes of a file read at once
 
 
 class _Token(requests.auth.AuthBase):
@@ -77,6 +80,21 @@ class Client:
         """Read ``path``, which begins after ``/api/v2/``. ``what`` names the thing, should it be absent."""
         return self._send("GET", path, what=what, params=params)
 
+    @contextlib.contextmanager
+    def stream(self, path: str, **params: Any) -> Iterator[Iterator[bytes]]:
+        """Read what is at ``path`` as it comes, whatever its size; a cut answer raises ``ServerAway``."""
+        with self._asked("GET", path, params=params, stream=True) as response:
+            if response.status_code != 200:  # noqa: PLR2004 - a good answer
+                self._read(response, "")
+            yield self._chunks(response)
+
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        try:
+            yield from response.iter_content(_CHUNK)
+        except (requests.exceptions.RequestException, OSError) as error:
+            msg = f"The answer of {self.name} was cut off; what came of it is not all."
+            raise ServerAway(msg, detail=str(error)) from error
+
     def post(self, path: str, body: Json, *, what: str = "") -> Json:
         """Send JSON to ``path``."""
         return self._send("POST", path, what=what, json=body)
@@ -104,8 +122,11 @@ class Client:
             answer = self.get(following.partition("/api/v2/")[2], what=what)
 
     def _send(self, method: str, path: str, *, what: str = "", **options: Any) -> Json:
+        return self._read(self._asked(method, path, **options), what)
+
+    def _asked(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
-            response = self._session.request(
+            return self._session.request(
                 method, f"{self._base}/api/v2/{path}", timeout=TIMEOUT, allow_redirects=False, **options
             )
         except requests.exceptions.SSLError as error:
@@ -117,7 +138,6 @@ class Client:
         except (requests.exceptions.RequestException, OSError) as error:
             msg = f"No connection to {self.name}."
             raise ServerAway(msg, detail=str(error)) from error
-        return self._read(response, what)
 
     def _read(self, response: requests.Response, what: str) -> Json:
         status = response.status_code

@@ -22,7 +22,7 @@ Only = Annotated[
     str | None,
     typer.Option("--only", metavar="SUBJECT", help="For this subject alone; as a task's or a user's name."),
 ]
-_START = "Start it with `runner run`, or as a service."
+START = "Start it with `runner run`, or as a service."
 
 
 @app.command("list")
@@ -49,16 +49,17 @@ def list_connections(where: Where, *, as_json: AsJson = False) -> int:
 def show(where: Where, connection: Id, *, as_json: AsJson = False) -> int:
     """Show a connection with its parameters; secrets among them are masked."""
     with reach(where) as client:
-        found = _find(client, connection)
+        found = find(client, connection)
         whole = client.get(f"connections/{found['kind']}/{connection}/", what=f"connection {connection}")
     row = pick(CONNECTION_WHOLE, {**found, **whole})
     if as_json:
         print_json(row)
         return DONE
-    params = row.pop("params") or {}
+    safety, params = row.pop("safety") or {}, row.pop("params") or {}
     row["next_run"] = local_time(row["next_run"])
     facts((name.replace("_", " "), value) for name, value in row.items())
-    facts((f"params.{name}", value) for name, value in params.items())
+    for group, values in (("safety", safety), ("params", params)):
+        facts((f"{group}.{name}", value) for name, value in values.items())
     return DONE
 
 
@@ -66,15 +67,20 @@ def show(where: Where, connection: Id, *, as_json: AsJson = False) -> int:
 @on_server
 def preview(where: Where, connection: Id, *, only: Only = None, as_json: AsJson = False) -> int:
     """Show what a run would change now, without changing it; exit code 3 if a ceiling would stop it."""
-    with reach(where, needs_daemon=f"A preview needs one that reads from the other side. {_START}") as client:
+    with reach(where, needs_daemon=f"A preview needs one that reads from the other side. {START}") as client:
         job_id, kind = _queue(client, connection, preview=True, only=only)
-        job = follow(client, job_id, kind=kind)
-        planned = changes.of_job(client, job)
-        if as_json:
-            print_json({"job": pick(JOB, job), "changes": [pick(CHANGE, change) for change in planned]})
-        else:
-            changes.print_changes(planned, limit=None, as_json=False)
-            report(job, as_json=False)
+        return show_preview(client, job_id, kind=kind, as_json=as_json)
+
+
+def show_preview(client: "Client", job_id: int, *, kind: str, as_json: bool) -> int:
+    """Wait for a preview that was queued just now and print its plan; the exit code."""
+    job = follow(client, job_id, kind=kind)
+    planned = changes.of_job(client, job)
+    if as_json:
+        print_json({"job": pick(JOB, job), "changes": [pick(CHANGE, change) for change in planned]})
+    else:
+        changes.print_changes(planned, limit=None, as_json=False)
+        report(job, as_json=False)
     return verdict(job)
 
 
@@ -91,7 +97,7 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Queue a run of a connection."""
-    needs = f"The job would wait for ever; without --wait it is queued for later. {_START}" if wait else ""
+    needs = f"The job would wait for ever; without --wait it is queued for later. {START}" if wait else ""
     with reach(where, needs_daemon=needs) as client:
         job_id, kind = _queue(client, connection, preview=False, only=only)
         return finish(client, job_id, kind=kind, wait=wait, as_json=as_json)
@@ -108,7 +114,7 @@ def finish(client: "Client", job_id: int, *, kind: str, wait: bool, as_json: boo
 
 def _queue(client: "Client", connection: int, *, preview: bool, only: str | None) -> tuple[int, str]:
     """Ask for a run; the new job's number and kind."""
-    kind = _find(client, connection)["kind"]
+    kind = find(client, connection)["kind"]
     body: dict[str, Any] = {"connection": connection, "automatic": False, "ready": False}
     if preview:
         body["preview"] = True
@@ -117,7 +123,7 @@ def _queue(client: "Client", connection: int, *, preview: bool, only: str | None
     return client.post(f"jobs/{kind}/", body)["id"], kind
 
 
-def _find(client: "Client", connection: int) -> Json:
+def find(client: "Client", connection: int) -> Json:
     """A connection's row in the listing of all kinds: its number alone doesn't tell the kind."""
     for found in client.pages("connections/"):
         if found["id"] == connection:

@@ -1,4 +1,4 @@
-"""``runner jobs``: look at jobs, end them, run them again."""
+"""``runner jobs``: look at jobs, end them, run them again, take them back."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,14 +9,17 @@ import typer
 
 from runner.cli import changes
 from runner.cli.command import DONE, AsJson, on_server
-from runner.cli.follow import read_job, report
+from runner.cli.connections import START, finish, show_preview
+from runner.cli.follow import read_job
 from runner.cli.listings import DETAILS, JOB, pick
 from runner.cli.output import coloured, facts, local_time, note, print_json, print_json_array, say, table
 from runner.cli.reach import Where, reach
 from runner.cli.refusals import Json
 from runner.cli.when import past
 
-app = typer.Typer(name="jobs", help="Look at jobs, end them, run them again.", no_args_is_help=True)
+app = typer.Typer(
+    name="jobs", help="Look at jobs, end them, run them again, take them back.", no_args_is_help=True
+)
 
 Id = Annotated[int, typer.Argument(metavar="ID", help="Number of the job.", min=1)]
 Limit = Annotated[
@@ -25,6 +28,16 @@ Limit = Annotated[
         "--limit", metavar="N", min=1, help="Rows at the most; with --json there is no limit by itself."
     ),
 ]
+Allowed = Annotated[
+    int | None,
+    typer.Option(
+        "--allow-destructive",
+        metavar="N",
+        min=1,
+        help="Approve up to N destructive changes, for this run alone.",
+    ),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end; the exit code tells the outcome.")]
 _ROWS = 50  # of a table, unless told otherwise
 
 
@@ -93,6 +106,9 @@ def show(where: Where, job: Id, *, as_json: AsJson = False) -> int:
         print_json(row)
         return DONE
     row |= {name: local_time(row[name]) for name in ("created", "started", "finished")}
+    if allowed := row["allowed_by"]:
+        allowed["when"] = local_time(allowed["when"])
+        row["allowed_by"] = "{user} allowed {allowed} on {when}".format(**allowed)
     row["totals"] = ", ".join(f"{name} {number}" for name, number in (row["totals"] or {}).items())
     facts((name.replace("_", " "), value) for name, value in row.items())
     return DONE
@@ -125,26 +141,43 @@ def retry(
     where: Where,
     job: Id,
     *,
-    allow_destructive: Annotated[
-        int | None,
-        typer.Option(
-            "--allow-destructive",
-            metavar="N",
-            min=1,
-            help="Approve up to N destructive changes, for this run alone.",
-        ),
-    ] = None,
+    wait: Wait = False,
+    allow_destructive: Allowed = None,
     as_json: AsJson = False,
 ) -> int:
     """Queue a new job that does again what a job should have done."""
-    with reach(where) as client:
-        found = read_job(client, job)
+    needs = f"A retry that is waited for needs one. {START}" if wait else ""
+    with reach(where, needs_daemon=needs) as client:
+        kind = read_job(client, job)["kind"]
         body = {} if allow_destructive is None else {"allow_destructive": allow_destructive}
-        queued = client.post(f"jobs/{found['kind']}/{job}/retry/", body)
-        report(read_job(client, queued["id"], kind=found["kind"]), as_json=as_json)
-        if client.in_process:
-            note("No daemon is running; the job waits for one.")
-    return DONE
+        queued = client.post(f"jobs/{kind}/{job}/retry/", body)["id"]
+        return finish(client, queued, kind=kind, wait=wait, as_json=as_json)
+
+
+@app.command("revert")
+@on_server
+def revert(
+    where: Where,
+    job: Id,
+    *,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only show what would be taken back, and what can't be.")
+    ] = False,
+    wait: Wait = False,
+    allow_destructive: Allowed = None,
+    as_json: AsJson = False,
+) -> int:
+    """Queue a new job that takes back what a job changed; what others changed since is left alone."""
+    needs = f"A revert that is waited for needs one. {START}" if preview or wait else ""
+    with reach(where, needs_daemon=needs) as client:
+        kind = read_job(client, job)["kind"]
+        body: dict[str, Any] = {"preview": True} if preview else {}
+        if allow_destructive is not None:
+            body["allow_destructive"] = allow_destructive
+        queued = client.post(f"jobs/{kind}/{job}/revert/", body)["id"]
+        if preview:
+            return show_preview(client, queued, kind=kind, as_json=as_json)
+        return finish(client, queued, kind=kind, wait=wait, as_json=as_json)
 
 
 def _wanted(jobs: Iterator[Json], *, failed: bool, oldest: datetime | None) -> Iterator[Json]:

@@ -31,7 +31,10 @@ def _system(row: Json) -> Any:
     return system.get("id") if isinstance(system, dict) else system
 
 
-DETAILS = "kind,system,state,outcome,reason,totals,progress,attempt,retry_of,created,started,finished"
+DETAILS = (
+    "kind,system,state,outcome,reason,totals,progress,attempt,retry_of,revert_of,allowed_by,"
+    "created,started,finished"
+)
 """What the API is asked to add to jobs by ``include=``; adding ``preview`` adds previews' rows too."""
 
 JOB: Fields = {
@@ -47,7 +50,7 @@ JOB: Fields = {
     "message": lambda row: row.get("result_message"),
     "automatic": lambda row: row.get("automatic"),
     "preview": lambda row: row.get("preview", False),
-    **_same("attempt", "retry_of", "user", "triggered_by", "totals", "progress"),
+    **_same("attempt", "retry_of", "revert_of", "user", "triggered_by", "allowed_by", "totals", "progress"),
     **_same("created", "started", "finished"),
 }
 
@@ -57,21 +60,30 @@ CHANGE: Fields = {
     **_same("kind", "key", "subject", "before", "after", "state", "error", "why"),
 }
 
+ENTRY: Fields = {
+    **_same("job", "sequence", "when", "user", "triggered_by", "allowed_by", "connection", "alias", "system"),
+    **{name: read for name, read in CHANGE.items() if name != "sequence"},
+}
+
 CONNECTION: Fields = {
     "id": lambda row: row["id"],
     "kind": lambda row: row.get("kind"),
     "alias": lambda row: row.get("alias"),
     "system": _system,
     **_same("project", "frequency", "enabled", "inaccessible", "is_file_upload", "next_run"),
+    **_same("schedule", "timezone", "paused"),
 }
 
-CONNECTION_WHOLE: Fields = {**CONNECTION, **_same("command", "debug_mode", "params")}
+CONNECTION_WHOLE: Fields = {**CONNECTION, **_same("command", "debug_mode", "safety", "params")}
 
 TOKEN: Fields = _same("id", "user", "scopes", "created", "expires", "last_used")
 
 STATUS: Fields = {
     "ready": lambda row: not row.get("not_ready"),
-    **_same("not_ready", "version", "schema", "jobs"),
+    **_same("not_ready", "state", "paused"),
+    "frozen_until": lambda row: (row.get("engine") or {}).get("frozen_until"),
+    "next_run": lambda row: (row.get("scheduler") or {}).get("next"),
+    **_same("scheduler", "configuration", "version", "schema", "jobs"),
     "running": lambda row: (row.get("engine") or {}).get("running"),
     "slots": lambda row: (row.get("engine") or {}).get("slots"),
     **_same("connections", "broken_systems", "failures", "now"),

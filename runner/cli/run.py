@@ -1,11 +1,13 @@
 """``runner run``: the daemon itself."""
 
 import contextlib
+import signal
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.command import DONE, FAILED, Config, settled
+from runner.cli.command import DONE, FAILED, STOPPED_EARLY, Config, settled
 from runner.cli.follow import read_job
 from runner.cli.jobs import print_jobs
 from runner.cli.output import note, say
@@ -27,12 +29,15 @@ def run(
     config: Config = None,
 ) -> int:
     """Run the daemon in the foreground."""
+    # Before anything that takes long: systemd may say "reload" as soon as the process is there.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from runner import settings as configuration
     from runner.daemon import Daemon, configure_logging
 
-    settings = configuration.load(file=config)
+    load = partial(configuration.load, file=config)
+    settings = load()
     configure_logging(settings)
-    with Daemon(settings, listen=not once, with_sample=sample) as daemon:
+    with Daemon(settings, listen=not once, with_sample=sample, load=load) as daemon:
         for line in daemon.notes:
             note(line)
         if once:
@@ -55,4 +60,6 @@ def _drain(daemon: "Daemon") -> int:
         print_jobs(jobs)
     else:
         say("Nothing was pending or due.")
+    if daemon.stopped_early:
+        return STOPPED_EARLY
     return FAILED if failed else DONE

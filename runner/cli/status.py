@@ -28,6 +28,11 @@ def _print(row: Json) -> None:
         [
             ("ready", text("yes", "green") if row["ready"] else text("no", "bold red")),
             *(("because", reason) for reason in row["not_ready"] or []),
+            ("state", row["state"]),
+            ("paused since", local_time((row["paused"] or {}).get("since"))),
+            ("nothing is written until", local_time(row["frozen_until"])),
+            ("next scheduled run", local_time(row["next_run"])),
+            *_configuration(row["configuration"] or {}),
             ("version", row["version"]),
             ("schema", row["schema"]),
             ("jobs", _counts(row["jobs"])),
@@ -52,6 +57,15 @@ def _print(row: Json) -> None:
                 for f in row["failures"]
             ),
         )
+
+
+def _configuration(row: Json) -> list[tuple[str, Any]]:
+    """What a reload could not do."""
+    refused, names = row.get("refused"), row.get("restart_needed") or []
+    return [
+        *([("refused settings", f"the old ones hold: {refused}")] if refused else []),
+        *([("wait for a restart", ", ".join(names))] if names else []),
+    ]
 
 
 def _counts(numbers: Mapping[str, Any] | None) -> str:
