@@ -30,7 +30,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory, plugins: Path) -> Iterator
         yield machine
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder in which somebody else's connectors are installed."""
     folder = tmp_path_factory.mktemp("plugins")

@@ -138,6 +138,70 @@ def test_a_ceiling_stops_and_an_approval_lets_through(
     assert names_in(tmp_path / "folder") == ["a"]
 
 
+def test_a_run_is_taken_back(lasting: Machine, folder_connection: MakeConnection, tmp_path: Path) -> None:
+    """A revert restores what was made, changed and deleted; what somebody changed since it names."""
+    folder = tmp_path / "folder"
+    number = folder_connection({"new": "1", "b": "2", "c": "3"}, {"b": "old", "c": "old", "gone": "was here"})
+    done = lasting.json("connections", "run", number, "--wait")
+    (folder / "c").write_text("somebody's", encoding="utf-8")
+    shown = lasting.json("jobs", "revert", done["id"], "--preview")
+    assert (shown["job"]["preview"], shown["job"]["revert_of"]) == (True, done["id"])
+    assert (folder / "b").read_text(encoding="utf-8") == "2"
+    back = lasting.json("jobs", "revert", done["id"], "--wait")
+    assert back["outcome"] == "succeeded"
+    assert {name: (folder / name).read_text(encoding="utf-8") for name in names_in(folder)} == {
+        "b": "old",
+        "c": "somebody's",
+        "gone": "was here",
+    }
+    rows = {row["subject"]: row for row in lasting.json("jobs", "changes", back["id"])}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "new": "done",
+        "b": "done",
+        "c": "skipped",
+        "gone": "done",
+    }
+    assert "changed" in rows["c"]["error"]
+    refused = lasting.type("jobs", "revert", shown["job"]["id"])
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "preview" in refused.stderr
+
+
+def test_a_connection_s_own_ceiling_holds(
+    lasting: Machine, folder_connection: MakeConnection, tmp_path: Path
+) -> None:
+    """What a connection may destroy is its own limit where it sets one, and the message says so."""
+    number = folder_connection({"a": "1"}, {"x": "1", "y": "2"})
+    with contextlib.closing(lasting.client()) as client:
+        own = {"safety": {"destructive_floor": 0, "max_destructive": 1}}
+        client._send("PATCH", f"connections/alm/{number}/", json=own)
+    assert lasting.json("connections", "show", number)["safety"] == own["safety"]
+    stopped = lasting.type("connections", "run", number, "--wait")
+    assert stopped.returncode == 3
+    assert "the connection's max_destructive allows 1" in stopped.stdout
+    assert names_in(tmp_path / "folder") == ["x", "y"]
+
+
+def test_the_journal_of_all_jobs(lasting: Machine, folder_connection: MakeConnection, tmp_path: Path) -> None:
+    """What happened to one thing is found whichever job did it, and exported whole."""
+    number = folder_connection({"a": "1", "b": "1"}, {})
+    job = lasting.json("connections", "run", number, "--wait")["id"]
+    (tmp_path / "source.json").write_text(json.dumps({"a": "2", "b": "1"}), encoding="utf-8")
+    lasting.json("connections", "run", number, "--wait")
+    found = lasting.json("changes", "list", "--subject", "a", "--connection", number)
+    assert [(row["op"], row["state"], row["alias"]) for row in found] == [
+        ("update", "done", "Folder"),
+        ("create", "done", "Folder"),
+    ]
+    assert [row["subject"] for row in lasting.json("changes", "list", "--job", job)] == ["b", "a"]
+    assert lasting.json("changes", "list", "--connection", number, "--since", "1h")[0]["key"] == "a"
+    file = tmp_path / "journal.csv"
+    assert lasting.type("changes", "export", "--connection", number, "--output", file).returncode == 0
+    assert len(file.read_text(encoding="utf-8").splitlines()) == 4
+    lines = lasting.type("changes", "export", "--format", "jsonl", "--connection", number).stdout.splitlines()
+    assert [json.loads(line)["subject"] for line in lines] == ["a", "b", "a"]
+
+
 def test_connections_are_shown(lasting: Machine, folder_connection: MakeConnection) -> None:
     """A connection is found by its number, whatever its kind."""
     number = folder_connection({}, {})

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from tests.servers.waiting import until
+from tests.servers.waiting import PATIENCE, until
 
-_AFTER_DEATH = 2.0  # seconds that a worker may outlive its daemon
+AFTER_DEATH = 2.0
+"""Seconds that a worker may outlive its daemon."""
 
 
 def alive(group: int) -> set[int]:
@@ -27,6 +28,9 @@ def workers(state: Path, group: int) -> set[int]:
     return recorded & alive(group)
 
 
-def assert_none_left(group: int) -> None:
-    """Make sure that a daemon that is dead has left no process behind."""
-    until(f"no process of group {group}", lambda: not alive(group), seconds=_AFTER_DEATH)
+def assert_none_left(group: int, *, seconds: float = PATIENCE) -> None:
+    """Make sure that a daemon that is dead leaves no process behind.
+
+    The fork server of one that died young first finishes its imports, however long they take.
+    """
+    until(f"the end of all processes of group {group}", lambda: not alive(group), seconds=seconds)

@@ -35,7 +35,7 @@ class FolderParams(Params):
     source: Path = Field(description="JSON file: an object of file name to text")
     folder: Path = Field(description="folder that is kept in step")
     pause: float = Field(0, description="seconds to wait before each write")
-    gate: Path | None = Field(None, description="named pipe; each write waits till someone opens it")
+    gate: Path | None = Field(None, description="named pipe; each write waits for a byte from it")
     ledger: Path | None = Field(None, description="file that gets a line for each write")
     expected: int | None = Field(None, description="records the source must have to count as whole")
 
@@ -48,10 +48,10 @@ def _there(path: Path) -> Values | None:
 
 
 def _pass(gate: Path | None) -> None:
-    """Wait at the gate; where there is none, or none any more, the way is free."""
+    """Wait at the gate for a byte; where there is no gate, or none any more, the way is free."""
     if gate is not None:
-        with contextlib.suppress(FileNotFoundError):
-            gate.open("rb").close()  # a named pipe opens when its other end does
+        with contextlib.suppress(FileNotFoundError), gate.open("rb", buffering=0) as pipe:
+            pipe.read(1)
 
 
 class Folder:

@@ -1,0 +1,112 @@
+"""Connectors of a package that somebody else wrote, installed into a folder by pip."""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from runner.cli.refusals import RequestRefused
+from tests.servers.at_rest import AtRest
+from tests.servers.lives import alive, live
+from tests.servers.machine import Machine
+
+
+def machine_with(root: Path, plugins: Path, *allowed: str) -> Machine:
+    """A machine on which some connectors of the folder are allowed."""
+    return Machine(
+        root / "state",
+        {
+            "RUNNER__SERVER__LISTEN": "",
+            "RUNNER__PLUGINS__PATH": str(plugins),
+            "RUNNER__PLUGINS__ALLOW": json.dumps(allowed),
+        },
+    )
+
+
+def post_connection(machine: Machine, system: str) -> None:
+    """Ask the daemon that runs for a connection to a system."""
+    with contextlib.closing(machine.client()) as client:
+        project = client.post(
+            "projects/",
+            {
+                "name": "P",
+                "application": client.post(
+                    "applications/",
+                    {"name": "A", "business_unit": client.post("business-units/", {"name": "B"})["id"]},
+                )["id"],
+            },
+        )
+        body = {"alias": "A", "system": system, "project": project["id"], "params": {}}
+        client.post("connections/alm/", body)
+
+
+def test_what_is_not_allowed_is_not_loaded(tmp_path: Path, plugins: Path) -> None:
+    """A connection to it is refused, and a job of an older one fails; both say why."""
+    machine = machine_with(tmp_path, plugins, "acme_folder")
+    with AtRest(machine.state) as rest:
+        rest.add_job(rest.add_connection("acme_noop", {}))
+    with alive(machine), pytest.raises(RequestRefused, match=r"system: .*acme_noop"):
+        post_connection(machine, "acme_noop")
+    with AtRest(machine.state) as rest:
+        [job] = rest.jobs()
+    assert (job.outcome, job.reason) == ("failed", "bad_params")
+    assert "must be named in [plugins] allow" in job.result_message
+
+
+def test_what_is_allowed_runs(tmp_path: Path, plugins: Path) -> None:
+    """A connector that is allowed is offered like those of the runner itself, and does its work."""
+    machine = machine_with(tmp_path, plugins, "acme_noop")
+    with alive(machine):
+        post_connection(machine, "acme_noop")
+        [connection] = machine.json("connections", "list")
+        done = machine.json("connections", "run", connection["id"], "--wait")
+    assert (done["outcome"], done["message"]) == ("succeeded", "Nothing to change.")
+
+
+def test_a_broken_one_stops_no_other(tmp_path: Path, plugins: Path) -> None:
+    """One whose module is missing is listed with the reason, and all others work."""
+    machine = machine_with(tmp_path, plugins, "acme_missing", "acme_noop")
+    with AtRest(machine.state) as rest:
+        broken = rest.add_job(rest.add_connection("acme_missing", {}))
+        rest.add_job(rest.add_connection("acme_noop", {}))
+    with alive(machine):
+        listed = machine.json("status")["broken_systems"]
+        with pytest.raises(RequestRefused, match=r"acme_missing can't be loaded: .*nowhere"):
+            post_connection(machine, "acme_missing")
+    assert list(listed) == ["acme_missing"]
+    assert "No module named 'acme_connectors.nowhere'" in listed["acme_missing"]
+    with AtRest(machine.state) as rest:
+        outcomes = {job.id: (job.outcome, job.result_message) for job in rest.jobs()}
+    assert outcomes.pop(broken)[0] == "failed"
+    assert list(outcomes.values()) == [("succeeded", "Nothing to change.")]
+
+
+def test_a_broken_package_stops_no_other(tmp_path: Path, plugins: Path) -> None:
+    """A package whose list of connectors can't be read does no harm to the others beside it."""
+    folder = tmp_path / "plugins"
+    shutil.copytree(plugins, folder)
+    (folder / "broken-1.0.dist-info").mkdir()
+    (folder / "broken-1.0.dist-info" / "entry_points.txt").write_text("[runner.connectors]\nno list\n")
+    machine = machine_with(tmp_path, folder, "acme_noop")
+    with AtRest(machine.state) as rest:
+        rest.add_job(rest.add_connection("acme_noop", {}))
+    assert live(machine) == 0
+
+
+@pytest.mark.parametrize("name", ["acme-connectors", "integration-runner"])
+def test_ours_win(tmp_path: Path, plugins: Path, name: str) -> None:
+    """Neither a connector with the name of one of ours takes its place, nor a package with our name."""
+    folder = tmp_path / "plugins"
+    shutil.copytree(plugins, folder)
+    [metadata] = folder.glob("acme_connectors-*.dist-info/METADATA")
+    metadata.write_text(metadata.read_text().replace("Name: acme-connectors", f"Name: {name}"))
+    machine = machine_with(tmp_path, folder, "fortify_file_upload")
+    with AtRest(machine.state) as rest:
+        rest.fill_sample()
+    assert live(machine) == 0
+    with AtRest(machine.state) as rest:
+        [job] = rest.jobs()
+    assert "tasks set to fail" in job.result_message
+    assert "impostor" not in job.result_message

@@ -1,0 +1,1 @@
+"""Connectors for the tests of the conformance kit."""
