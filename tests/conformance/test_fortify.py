@@ -1,0 +1,129 @@
+"""The connector for Fortify's files keeps every promise."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+from xml.sax.saxutils import escape
+
+from runner.conformance.arena import Arena, BadRecord
+from runner.conformance.platform import Platform
+from runner.conformance.promises import Promises
+from runner.model.jobs import Kind
+from tests.servers.machine import ROOT
+
+WEAKNESSES = {
+    "SQL Injection": 89,
+    "Cross-Site Scripting: Reflected": 79,
+    "Path Manipulation": 22,
+    "Log Forging": 117,
+}
+
+
+def report(categories: Sequence[str], *, total: int | None = None) -> str:
+    """A report that lists an issue for each of ``categories``, and says it found ``total`` of them."""
+    groups = "".join(
+        f'<GroupingSection count="{categories.count(category)}"><groupTitle>{escape(category)}</groupTitle>'
+        + "".join(issue(category, number) for number in range(categories.count(category)))
+        + "</GroupingSection>"
+        for category in dict.fromkeys(categories)
+    )
+    found = len(categories) if total is None else total
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><ReportDefinition type="standard">'
+        '<ReportSection enabled="true"><Title>Results Outline</Title><SubSection enabled="true">'
+        f"<Title>Overview</Title><Text>The scan found {found} issues.</Text></SubSection>"
+        '<SubSection enabled="true"><Title>Issues</Title><Text>Build Label: shop</Text>'
+        '<IssueListing listing="true" limit="-1"><Refinement></Refinement><Chart><Axis>Category</Axis>'
+        f"<MajorAttribute>Analysis</MajorAttribute>{groups}</Chart></IssueListing></SubSection>"
+        "</ReportSection></ReportDefinition>"
+    )
+
+
+def issue(category: str, number: int) -> str:
+    """One issue of a report."""
+    return (
+        f'<Issue iid="{category} {number}" ruleID="R"><Category>{escape(category)}</Category>'
+        "<Folder>High</Folder><Friority>High</Friority><Primary><FileName>A.java</FileName>"
+        f"<FilePath>src/A.java</FilePath><LineStart>{number + 1}</LineStart></Primary></Issue>"
+    )
+
+
+class FortifyArena(Arena):
+    """Reports for a project whose tasks answer to some weaknesses."""
+
+    system = "fortify_file_upload"
+    kind = Kind.ANALYSIS
+    readme = ROOT / "runner" / "connectors" / "fortify" / "README.md"
+
+    def __init__(self, folder: Path, platform: Platform, rng: Random) -> None:
+        super().__init__(folder, platform, rng)
+        self.file = folder / "scan.xml"
+        self.categories: list[str] = []
+
+    def tasks(self) -> Sequence[Mapping[str, Any]]:
+        """A task for each weakness, one that is known by CWE alone, and one that no scanner answers."""
+        more = {"priority": 7, "phase": "development"}
+        return [
+            *(
+                {"task_id": f"T{number}", "title": f"No {category}", "categories": [category], **more}
+                for number, category in enumerate(WEAKNESSES, start=1)
+            ),
+            {"task_id": "T8", "title": "No hard-coded password", "cwes": [798], **more},
+            {"task_id": "T9", "title": "Think before you write", **more},
+        ]
+
+    def list_issues(self, categories: Sequence[str]) -> None:
+        """Write a report of these."""
+        self.categories = [*categories]
+        self.file.write_text(report(self.categories), encoding="utf-8")
+
+    def build(self) -> None:
+        """Find something for two tasks, and nothing for the others."""
+        self.list_issues(["SQL Injection", "SQL Injection", "Path Manipulation"])
+
+    def change_source(self) -> None:
+        """Find other things."""
+        self.list_issues(self.rng.choices(list(WEAKNESSES), k=self.rng.randint(1, 5)))
+
+    def wipe_source(self) -> None:
+        """Find one thing, where there was none before."""
+        self.list_issues(["Log Forging"])
+
+    def cut_source(self) -> None:
+        """Let the template leave most issues out."""
+        self.file.write_text(report(self.categories, total=40), encoding="utf-8")
+
+    def spoil_record(self) -> BadRecord:
+        """Find something that no task answers to."""
+        self.list_issues([*self.categories, "Quantum Leakage"])
+        return BadRecord(named="Quantum Leakage", keys=())
+
+    def upload(self) -> Path:
+        """The report."""
+        return self.file
+
+    def params(self) -> Mapping[str, Any]:
+        """Nothing is set: that is how most people upload."""
+        return {}
+
+    def troubles(self) -> Mapping[str, Callable[[], None]]:
+        """What people upload instead of a report."""
+        whole = report(["SQL Injection"])
+        return {
+            "half a report": lambda: self._upload(whole[: len(whole) // 2].encode()),
+            "a PDF": lambda: self._upload(b"%PDF-1.7\n"),
+            "an archive": lambda: self._upload(b"PK\x03\x04 and more"),
+            "another scanner's file": lambda: self._upload(b"<Scan><Issues/></Scan>"),
+            "nothing at all": lambda: self._upload(b""),
+            "a report of another project": lambda: self._upload(report(["Quantum Leakage"]).encode()),
+        }
+
+    def _upload(self, content: bytes) -> None:
+        self.file.write_bytes(content)
+
+
+class TestFortify(Promises):
+    """Reports become verifications on the embedded platform."""
+
+    arena = FortifyArena
