@@ -47,8 +47,24 @@ class _Sink:
             return
 
 
+_least = _LEVELS["debug"]
+
+
+def set_level(level: str) -> None:
+    """Write from this level on; loggers that are in use go by it too."""
+    global _least  # noqa: PLW0603 - the process's one threshold; loggers cache all else
+    _least = _LEVELS[level]
+
+
+def _at_least(_logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if _LEVELS.get(method, logging.ERROR) < _least:
+        raise structlog.DropEvent
+    return event
+
+
 def configure(*, level: str, style: str) -> None:
     """Set up logging for the process."""
+    set_level(level)
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -57,6 +73,7 @@ def configure(*, level: str, style: str) -> None:
     )
     structlog.configure(
         processors=[
+            _at_least,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -64,7 +81,7 @@ def configure(*, level: str, style: str) -> None:
             _redact,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.WriteLoggerFactory(file=_Sink()),  # type: ignore[arg-type]  # a file by use
         cache_logger_on_first_use=True,
     )

@@ -1,9 +1,12 @@
 """Every exception that can leave a connector, as a sentence and a reason."""
 
+import json
+import ssl
 import traceback
 from typing import Any
 
 import requests
+from lxml import etree
 from pydantic import ValidationError
 
 from runner.errors import Reason, RunnerError, TryLater
@@ -18,18 +21,25 @@ def explain(error: BaseException) -> dict[str, Any]:
         case ValidationError():
             told |= _told(Reason.BAD_PARAMS, _fields(error))
         case MemoryError():
-            text = "The run needed more memory than [engine] memory_limit allows, and was ended."
+            text = (
+                "The run needed more memory than it may have and was ended. If it may have more, "
+                "raise [engine] memory_limit."
+            )
             told |= _told(Reason.MEMORY, text)
         case requests.exceptions.RequestException():
             told |= _http(error)
         case FileNotFoundError() | PermissionError() | IsADirectoryError():
             text = f"A file can't be used: {error.strerror}: {error.filename}."
             told |= _told(Reason.BAD_PARAMS, text)
+        case ssl.SSLError():
+            told |= _told(Reason.TLS, f"The other side can't be trusted: {error.strerror or error}.")
         case OSError():
             told |= _told(Reason.UNREACHABLE, f"The system refused: {error.strerror or error}.", later=True)
+        case json.JSONDecodeError() | UnicodeDecodeError() | etree.XMLSyntaxError():
+            told |= _told(Reason.BAD_INPUT, f"What was read can't be understood: {error}.")
         case _:
             name = type(error).__name__
-            text = f"The connector has a defect ({name}); the daemon's log has the details."
+            text = f"The connector has a defect ({name}): report it with the details from the daemon's log."
             told |= _told(Reason.INTERNAL, text)
     return told
 

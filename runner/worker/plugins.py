@@ -29,13 +29,28 @@ def find(allow: Sequence[str], path: str = "") -> Places:
     Reads the metadata of installed packages, and of those below ``path``; imports nothing.
     """
     found: dict[str, str] = {}
+    seen: set[str | None] = set()
     places = [*sys.path, path] if path else sys.path
     for distribution in importlib.metadata.distributions(path=places):
+        points = _points(distribution)
+        if not points:
+            continue  # before its name is asked for: that parses all of its metadata
+        if distribution.name in seen:
+            continue  # as with imports, the first counts: a second copy of ours isn't ours
+        seen.add(distribution.name)
         ours = distribution.name == OURS
-        for point in distribution.entry_points:
-            if point.group == GROUP and (ours or (point.name in allow and point.name not in found)):
+        for point in points:
+            if ours or (point.name in allow and point.name not in found):
                 found[point.name] = point.value
     return found
+
+
+def _points(distribution: importlib.metadata.Distribution) -> list[importlib.metadata.EntryPoint]:
+    """The connectors of a distribution; one whose metadata can't be read has none."""
+    try:
+        return [point for point in distribution.entry_points if point.group == GROUP]
+    except Exception:  # noqa: BLE001 - a broken package breaks itself alone, whatever the parser stumbles over
+        return []
 
 
 def load(system: str, places: Places) -> Connector:
