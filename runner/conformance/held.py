@@ -25,6 +25,9 @@ class Held:
     arena: ClassVar[type[Arena]]
     """What the kit is told of the connector."""
 
+    world: ClassVar[type[World]] = World
+    """What the tests run in; another class could put the platform on a remote server."""
+
     @pytest.fixture
     def new_world(
         self, request: pytest.FixtureRequest, tmp_path: Path, conformance_daemons: Daemons
@@ -36,7 +39,7 @@ class Held:
         numbers = itertools.count()
 
         def make(*, seed: int = 1) -> World:
-            return World(
+            return self.world(
                 tmp_path / f"world-{next(numbers)}",
                 self.arena,
                 conformance_daemons,

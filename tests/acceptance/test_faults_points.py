@@ -151,9 +151,9 @@ def test_the_daemon_may_die_anywhere(trials: Trials, point: str) -> None:
     for number in itertools.count(beginning):
         trials.begin()
         died = live(trials.machine, f"{point}:{number}") == KILLED
-        if died and number == BEGINNING[point]:
+        if number == beginning > 1:
             with trials.at_rest() as rest:
-                assert [job.attempt for job in rest.jobs()] == [point == "main:message"]
+                assert [job.attempt for job in rest.jobs()] == [0]
         if died:
             assert live(trials.machine) == 0, number
         with trials.at_rest() as rest:
