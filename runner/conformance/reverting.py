@@ -52,15 +52,15 @@ class Reverting(Held):
         now = world.state()
         named = revert.keys(ChangeState.SKIPPED)
         for key in touched:
-            alone, merged = edited.get(key), _merged(before.get(key), after.get(key), edited.get(key))
-            assert now.get(key) in (alone, merged), f"{key}: somebody's work is lost"
-            if now.get(key) == alone != merged:
+            alone, both = edited.get(key), merged(before.get(key), after.get(key), edited.get(key))
+            assert now.get(key) in (alone, both), f"{key}: somebody's work is lost"
+            if now.get(key) == alone != both:
                 assert key in named, f"{key} was left alone, and nobody is told"
         stays = {row.key for row in run.rows if row.kind in self.arena.not_revertible}
         assert differing(before, now) <= touched | stays | named
 
 
-def _merged(
+def merged(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, edited: Mapping[str, Any] | None
 ) -> Mapping[str, Any] | None:
     """``before``, with the fields that somebody changed after the run as they left them."""
