@@ -34,7 +34,13 @@ _GROWTH = 64 * 1024 * 1024  # bytes by which a worker may have grown before it i
 
 
 def start_fork_server() -> None:
-    """Start the fork server, with an environment of its own that holds nothing of ours."""
+    """Start the fork server if none runs, with an environment of its own that holds nothing of ours.
+
+    One that was killed would else be started again, with all of ours, by whoever forks next.
+    """
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+    if pid is not None and _start_time(pid) is not None:
+        return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["runner.worker.preload"])
     before = dict(os.environ)
@@ -100,6 +106,8 @@ class Worker:
         theirs.close()
         self._poll = select.poll()
         self._poll.register(self._pipe.fileno(), select.POLLIN)
+        # Its death is told apart: a child of its own may hold the pipe open.
+        self._poll.register(self.process.sentinel, select.POLLIN)
         self._wakeable = False
         self._jobs = 0
         self._size = 0
@@ -148,6 +156,8 @@ class Worker:
             if wake is not None and wake.why is not None:
                 raise wake.why
             if ready:
+                if self._pipe.fileno() not in dict(ready):
+                    raise self.crashed()
                 try:
                     return self._pipe.recv_bytes(LONGEST)
                 except (EOFError, OSError) as error:
@@ -241,6 +251,7 @@ class WorkerFactory:
     def make(self, name: str) -> Worker:
         """Fork a worker."""
         with self._lock:  # the fork server takes one request at a time
+            start_fork_server()
             return Worker(self, name)
 
     def record(self, pid: int) -> None:
@@ -271,8 +282,9 @@ class WorkerFactory:
 
 
 def _start_time(pid: int) -> str | None:
-    """When a process started, in ticks since boot: with its id it names one process only."""
+    """When a process started, in ticks since boot: with its id it names one process only; None = dead."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
+    return None if state in {"Z", "X"} else fields[18]

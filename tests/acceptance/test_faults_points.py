@@ -62,7 +62,7 @@ class Folder:
         assert made == wanted
         # A line may be lost where a worker was killed, but never written twice.
         lines = (root / "ledger").read_text(encoding="utf-8").splitlines()
-        told = Counter((op, key) for _, op, key in map(str.split, lines))
+        told = Counter((op, key) for _, op, key, _, _ in map(json.loads, lines))
         assert told <= wanted
 
 

@@ -44,7 +44,7 @@ class Bench(NamedTuple):
         """Make sure that each file is there and was written once."""
         assert names_in(self.folder) == list(NAMES)
         lines = self.ledger.read_text(encoding="utf-8").splitlines()
-        assert sorted(line.split()[-1] for line in lines) == list(NAMES)
+        assert sorted(json.loads(line)[2] for line in lines) == list(NAMES)
 
 
 @pytest.fixture

@@ -65,6 +65,20 @@ def test_what_is_allowed_runs(tmp_path: Path, plugins: Path) -> None:
     assert (done["outcome"], done["message"]) == ("succeeded", "Nothing to change.")
 
 
+def test_one_may_use_threads(tmp_path: Path, plugins: Path) -> None:
+    """What a connector says and asks on several threads at once isn't mixed up."""
+    machine = machine_with(tmp_path, plugins, "acme_threads")
+    with AtRest(machine.state) as rest:
+        project = rest.fill_sample()
+        rest.drop_jobs()
+        rest.add_job(rest.add_connection("acme_threads", {}, project=project))
+        tasks = rest.platform()["tasks"].total()
+    assert live(machine) == 0
+    with AtRest(machine.state) as rest:
+        [job] = rest.jobs()
+    assert f"All threads counted {{{tasks}}}." in job.result_message
+
+
 def test_a_broken_one_stops_no_other(tmp_path: Path, plugins: Path) -> None:
     """One whose module is missing is listed with the reason, and all others work."""
     machine = machine_with(tmp_path, plugins, "acme_missing", "acme_noop")

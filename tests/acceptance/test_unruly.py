@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +15,10 @@ from tests.servers.at_rest import AtRest
 from tests.servers.gate import Gate
 from tests.servers.lives import alive, get, kill, live, log_of
 from tests.servers.machine import Machine
-from tests.servers.processes import AFTER_DEATH, assert_none_left, workers
+from tests.servers.processes import AFTER_DEATH, assert_none_left, parent, workers
 from tests.servers.waiting import PATIENCE, until
 
-SYSTEMS = ("noop", "folder", "hang", "spin", "chatter", "crash", "quit", "bloat", "defect")
+SYSTEMS = ("noop", "folder", "hang", "spin", "chatter", "crash", "fork", "quit", "bloat", "defect")
 
 NEVER_ENDING = [
     pytest.param("acme_hang", {}, id="sleeps"),
@@ -73,6 +74,7 @@ def test_each_fails_its_own_job_alone(machine: Machine) -> None:
         "acme_spin": ("timeout", "raise [engine] job_timeout"),
         "acme_chatter": ("timeout", "raise [engine] job_timeout"),
         "acme_crash": ("crash", "was ended by SIGSEGV in the middle of the run. Run it again"),
+        "acme_fork": ("crash", "ended with status 3 in the middle of the run. Run it again"),
         "acme_bloat": ("memory", "raise [engine] memory_limit"),
         "acme_defect": ("internal", "The connector has a defect (KeyError): report it"),
         "acme_quit": ("internal", "The connector has a defect (SystemExit): report it"),
@@ -83,7 +85,7 @@ def test_each_fails_its_own_job_alone(machine: Machine) -> None:
         for job_id in (*unruly, *behaved):
             until_it_is("finished", machine, job_id)
         assert get(machine, "/-/healthy") == get(machine, "/-/ready") == 200
-        assert machine.json("status")["jobs"]["finished"] == 27
+        assert machine.json("status")["jobs"]["finished"] == 28
     with AtRest(machine.state) as rest:
         jobs = {job.id: job for job in rest.jobs()}
     for job_id, system in unruly.items():
@@ -91,6 +93,20 @@ def test_each_fails_its_own_job_alone(machine: Machine) -> None:
         assert (jobs[job_id].outcome, jobs[job_id].reason) == ("failed", reason), system
         assert advice in jobs[job_id].result_message
     assert {jobs[job_id].outcome for job_id in behaved} == {"succeeded"}
+
+
+def test_a_dead_fork_server_is_replaced(machine: Machine) -> None:
+    """The run under it fails, those after it succeed, and the new one knows no setting of the daemon's."""
+    hanging, following = queue(machine, "acme_hang"), queue(machine, "acme_noop")
+    machine.settings["RUNNER__ENGINE__CONCURRENCY"] = "1"
+    with alive(machine) as daemon:
+        until_it_is("running", machine, hanging)
+        [fork_server] = {parent(pid) for pid in workers(machine.state, daemon.pid)}
+        os.kill(fork_server, signal.SIGKILL)
+        assert until_it_is("finished", machine, hanging)["reason"] == "crash"
+        assert until_it_is("finished", machine, following)["outcome"] == "succeeded"
+        for pid in workers(machine.state, daemon.pid):
+            assert b"RUNNER_" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 @pytest.mark.parametrize(("system", "params"), NEVER_ENDING)

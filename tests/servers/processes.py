@@ -22,6 +22,11 @@ def alive(group: int) -> set[int]:
     return found
 
 
+def parent(pid: int) -> int:
+    """The process that started another."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def workers(state: Path, group: int) -> set[int]:
     """The workers of the daemon that leads ``group`` and has this state directory."""
     recorded = {int(file.name) for file in (state / "workers").iterdir() if file.name.isdecimal()}

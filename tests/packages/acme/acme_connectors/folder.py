@@ -36,7 +36,7 @@ class FolderParams(Params):
     folder: Path = Field(description="folder that is kept in step")
     pause: float = Field(0, description="seconds to wait before each write")
     gate: Path | None = Field(None, description="named pipe; each write waits for a byte from it")
-    ledger: Path | None = Field(None, description="file that gets a line for each write")
+    ledger: Path | None = Field(None, description="file that gets a JSON line for each write")
     expected: int | None = Field(None, description="records the source must have to count as whole")
 
 
@@ -118,7 +118,8 @@ class Folder:
             outcome = self._apply_one(ctx.params.folder / change.key, change)
             if outcome.state is ChangeState.DONE and ctx.params.ledger is not None:
                 with ctx.params.ledger.open("a", encoding="utf-8") as ledger:
-                    ledger.write(f"{ctx.job.uuid} {change.op} {change.key}\n")
+                    line = [ctx.job.uuid, change.op, change.key, change.before, change.after]
+                    ledger.write(f"{json.dumps(line)}\n")
             yield outcome
 
     def _apply_one(self, path: Path, change: StoredChange) -> ChangeOutcome:

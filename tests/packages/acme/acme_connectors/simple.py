@@ -1,6 +1,7 @@
-"""The smallest connector: it finds nothing to do."""
+"""The smallest connectors: one finds nothing to do, one does it on many threads."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 from runner.model.changes import Change
@@ -26,4 +27,24 @@ class Noop:
 
     def plan(self, ctx: Context) -> Iterator[Change]:
         """Read nothing, change nothing."""
+        yield from ()
+
+
+class Threads(Noop):
+    """Plans nothing, and speaks of it on many threads at once."""
+
+    info: ClassVar[SystemInfo] = SystemInfo(
+        kind=Kind.ALM, name="Acme Threads", short_name="Threads", command="sync_acme_threads"
+    )
+
+    def plan(self, ctx: Context) -> Iterator[Change]:
+        """Count the tasks and write long lines to the log, each thread for itself."""
+
+        def count(number: int) -> int:
+            ctx.log("acme_counts", number=number, padding="x" * 50_000)
+            return sum(1 for _ in ctx.platform.tasks())
+
+        with ThreadPoolExecutor(8) as threads:
+            found = set(threads.map(count, range(64)))
+        ctx.say(f"All threads counted {found}.")
         yield from ()

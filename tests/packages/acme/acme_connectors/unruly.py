@@ -2,6 +2,7 @@
 
 import ctypes
 import itertools
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -79,6 +80,18 @@ class Crash(_Unruly):
         """Read address zero."""
         ctypes.string_at(0)
         return iter(())
+
+
+class Fork(_Unruly):
+    """Dies and leaves a child that holds on to all it inherited."""
+
+    info: ClassVar[SystemInfo] = _info("Fork")
+
+    def plan(self, ctx: Context) -> Iterator[Change]:
+        """Fork; the child outlives its parent by some seconds."""
+        if os.fork() == 0:
+            time.sleep(5)
+        os._exit(3)
 
 
 class Quit(_Unruly):
