@@ -95,7 +95,7 @@ def measure(*, connectors: str, system: str, changes: int) -> dict[str, float]:
         before = {pid: processes.resident(pid) for pid in everyone}
         commits, cpu, began = daemon.database.commits, processes.cpu_seconds(os.getpid()), time.monotonic()
         job_id = own.enqueue(daemon.engine, long)
-        own.wait_until(daemon.engine.idle, timeout=120)
+        own.wait_until(daemon.engine.idle, timeout=120, every=0.05)
         seconds = time.monotonic() - began
         cpu = processes.cpu_seconds(os.getpid()) - cpu
         grown = {pid: (processes.peak(pid) - before[pid]) / 2**20 for pid in everyone}

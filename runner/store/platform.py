@@ -121,7 +121,7 @@ def apply(
         lacking = {row.sequence: missing(row.after, known) for row in rows}
         outcomes |= {row.sequence: _failed(row, why) for row in rows if (why := lacking[row.sequence])}
         # Copies: this may be rolled back and run again, and then other ids are given.
-        rows = [replace(row, after=resolve(row.after, known)) for row in rows if not lacking[row.sequence]]
+        rows = [_resolved(row, known) for row in rows if not lacking[row.sequence]]
         for row, outcome in zip(rows, handler(writing, rows), strict=True):
             outcomes[row.sequence] = outcome
             if outcome.assigned is not None:
@@ -147,6 +147,10 @@ def _shielded(c: sa.Connection, batch: Sequence[StoredChange]) -> list[OutcomeRo
         for change in batch
         if (account := protected.account_of(change.kind, change.key)) in sentences
     ]
+
+
+def _resolved(change: StoredChange, assigned: Assigned) -> StoredChange:
+    return replace(change, after=resolve(change.after, assigned)) if references(change.after) else change
 
 
 def resolve(value: Any, assigned: Assigned) -> Any:
@@ -238,7 +242,7 @@ _TASK_FIELDS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-_TASK_COLUMNS = [tasks.c[name] for name in ("id", "task_id", "status_updated", *_TASK_FIELDS)]
+_TASK_COLUMNS = ("id", "task_id", "status_updated", *_TASK_FIELDS)
 
 
 def _load(w: _Writing, batch: Sequence[StoredChange]) -> dict[str, SimpleNamespace]:
@@ -250,11 +254,12 @@ def _load(w: _Writing, batch: Sequence[StoredChange]) -> dict[str, SimpleNamespa
             wanted.setdefault(int(number), []).append(task_id)
     found: dict[str, SimpleNamespace] = {}
     for project_id, task_ids in wanted.items():
-        query = sa.select(*_TASK_COLUMNS).where(
+        query = sa.select(*(tasks.c[name] for name in _TASK_COLUMNS)).where(
             tasks.c.project_id == project_id, tasks.c.task_id.in_(task_ids)
         )
-        for row in w.c.execute(query).mappings():
-            found[f"{project_id}-{row['task_id']}"] = SimpleNamespace(**row)
+        for values in w.c.execute(query):
+            row = SimpleNamespace(**dict(zip(_TASK_COLUMNS, values, strict=True)))
+            found[f"{project_id}-{row.task_id}"] = row
     return found
 
 

@@ -20,14 +20,16 @@ class _Compiled:
     def __init__(self, statement: Any, dialect: sa.Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
-        self._fixed: Mapping[str, Any] = compiled.params
+        self._fixed = {
+            name: value for name, value in compiled.params.items() if not compiled.binds[name].required
+        }
         self._in_order = _in_order(compiled.positiontup)
         self._dialect = dialect
         self.error: type[Exception] = dialect.loaded_dbapi.Error
 
     def bind(self, values: Mapping[str, Any]) -> Any:
         """The values as the driver takes them: by name, or in the statement's order."""
-        named = {**self._fixed, **values}
+        named = {**self._fixed, **values} if self._fixed else values
         return named if self._in_order is None else self._in_order(named)
 
     def told(self, error: Exception) -> BaseException:

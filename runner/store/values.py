@@ -23,6 +23,7 @@ def maybe_from_micros(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
+_decode = json.JSONDecoder().decode
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -35,4 +36,4 @@ def from_json(text: str | None) -> Any:
     """What a JSON column holds; None for null."""
     if text is None:
         return None
-    return {} if text == "{}" else json.loads(text)
+    return {} if text == "{}" else _decode(text)

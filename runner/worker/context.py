@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -52,10 +53,12 @@ class PipePlatform:
     def __init__(self, send: Send, receive: Receive) -> None:
         self._send = send
         self._receive = receive
+        self._asking = threading.Lock()  # so that each of a connector's threads gets its own answer
 
     def _ask(self, what: str, after: int = 0) -> dict[str, Any]:
-        self._send(encode("ask", what=what, after=after))
-        answer = parse_from_main(self._receive())
+        with self._asking:
+            self._send(encode("ask", what=what, after=after))
+            answer = parse_from_main(self._receive())
         if answer["m"] != "page":
             msg = f"The daemon answered {answer['m']!r} to a question for {what}."
             raise Internal(msg)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Connection
@@ -49,6 +50,7 @@ class Worker:
 
     def __init__(self, pipe: "Connection[bytes, bytes]", *, places: plugins.Places, scratch: Path) -> None:
         self._pipe = pipe
+        self._sending = threading.Lock()  # a connector may speak on threads of its own
         self._places = places
         self._scratch = scratch
         self._connectors: dict[str, Connector] = {}
@@ -59,7 +61,8 @@ class Worker:
     def send(self, message: bytes) -> None:
         """Send one message to main."""
         faultpoint.reach("message")
-        self._pipe.send_bytes(message)
+        with self._sending:
+            self._pipe.send_bytes(message)
 
     def serve(self) -> None:
         """Take messages until the pipe closes; an exception answers as ``failed``."""
