@@ -134,10 +134,12 @@ class ClubLife(RuleBasedStateMachine):
         assert run.reason == Reason.INCOMPLETE_READ, run.message
         assert self.world.state() == before
 
-    @rule(roll=ROLLS)
-    def run_strictly(self, roll: Roll) -> None:
+    @rule(roll=ROLLS, leavers=st.sets(st.sampled_from(PEOPLE)))
+    def run_strictly(self, roll: Roll, leavers: set[str]) -> None:
         """A run that may destroy nothing either destroys nothing or writes nothing."""
         self.put_on_roll(roll)
+        self.world.run()
+        self.put_on_roll({name: entry for name, entry in roll.items() if name not in leavers})
         before = self.world.state()
         run = self.world.run(safety=STRICT)
         after = self.world.state()
