@@ -37,8 +37,9 @@ _DRAIN = 10.0  # seconds
 
 def main() -> None:
     """Answer orders until there are no more; then end what still lives."""
-    start_fork_server()  # before anything else, as a daemon does
     for line in iter(sys.stdin.buffer.readline, b""):
+        # Each time: a daemon that dies in the middle of asking for a worker takes its fork server along.
+        start_fork_server()
         order = json.loads(line)
         if "command" in order:
             _learn_commands()
