@@ -24,7 +24,7 @@ from runner.messages import Plan, Planned, PlanRow, Read
 from runner.model.changes import ChangeState
 from runner.model.jobs import Claim, Job, Outcome
 from runner.settings import Safety, overridden
-from runner.store import approvals, changes, queue
+from runner.store import approvals, changes, rescue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Attempt:
         """Settle what a dead attempt sent, drop what it only planned; the next sequence number."""
         if settling.anything_intended(self._job, self._around):
             settling.settle_intended(self._job, talk=self._talk, ledger=self._ledger, around=self._around)
-        self._ledger.write(partial(queue.forget_attempt, job=self._job))
+        self._ledger.write(partial(rescue.forget_attempt, job=self._job))
         with self._around.database.read() as c:
             return changes.last_sequence(c, self._job) + 1
 

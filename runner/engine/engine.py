@@ -25,7 +25,7 @@ from runner.engine.workers import WorkerFactory
 from runner.errors import Cancelled, StoreError
 from runner.model.jobs import Claim, Outcome
 from runner.settings import Settings
-from runner.store import queue
+from runner.store import claims, queue, rescue
 from runner.store.database import Database
 
 _LOOK_EVERY = {"sqlite": 5.0, "postgresql": 0.25}
@@ -268,7 +268,7 @@ class Engine:
                 self._pass_on_cancellations()
                 if self.database.dialect != "sqlite" and time.monotonic() - renewed >= every:
                     renewed = time.monotonic()
-                    self.database.write(partial(queue.renew, owner=self.owner, lease=lease))
+                    self.database.write(partial(claims.renew, owner=self.owner, lease=lease))
                     self._rescue(expired_only=True)
             except StoreError as error:
                 self.store_refused(error)
@@ -285,7 +285,7 @@ class Engine:
                 slot.stop_job(HandedBack("Nothing may be written now ([scheduler] freeze)."), job_id=job.id)
 
     def _probe_store(self) -> None:
-        self.database.write(lambda c: queue.renew(c, owner=""))
+        self.database.write(lambda c: claims.renew(c, owner=""))
         self.store_took()
         self.more_work()
 
@@ -293,14 +293,14 @@ class Engine:
         running = [slot.job.id for slot in self._slots if slot.job is not None]
         if running:
             with self.database.read() as c:
-                asked = queue.cancel_requested(c, running)
+                asked = claims.cancel_requested(c, running)
             for job_id in asked:
                 self.cancel(job_id)
 
     def _rescue(self, *, expired_only: bool) -> None:
         again, gave_up = self.database.write(
             partial(
-                queue.rescue,
+                rescue.rescue,
                 now=self.clock(),
                 max_attempts=self.settings.engine.max_attempts,
                 expired_only=expired_only,

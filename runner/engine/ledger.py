@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from runner.engine.talk import Surroundings
 from runner.messages import OutcomeRow
 from runner.model.jobs import Job
-from runner.store import changes, queue
+from runner.store import changes, claims
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Ledger:
 
     def _held(self, write: Callable[[sa.Connection], T]) -> Callable[[sa.Connection], T]:
         def held(c: sa.Connection) -> T:
-            queue.hold(c, self._job)
+            claims.hold(c, self._job)
             return write(c)
 
         return held

@@ -80,16 +80,18 @@ class Making:
     def _batches(self, rows: Sequence[StoredChange], size: int) -> Iterator[list[StoredChange]]:
         """Batches of ``size``, none with a change that refers to what another of it will be given."""
         batch: list[StoredChange] = []
+        named: set[tuple[str, str]] = set()
         for row in rows:
             wanted = platform.references(row.after) if self._wanted else ()
-            if batch and (len(batch) == size or not {(r.kind, r.key) for r in batch}.isdisjoint(wanted)):
+            if batch and (len(batch) == size or not named.isdisjoint(wanted)):
                 yield batch
-                batch = []
+                batch, named = [], set()
             missing = platform.missing(row.after, self._assigned) if wanted else None
             if missing is not None:
                 self._ledger.note([OutcomeRow(row.sequence, ChangeState.FAILED, missing, None)])
             else:
                 batch.append(row)
+                named.add((row.kind, row.key))
         if batch:
             yield batch
 
@@ -122,5 +124,5 @@ class Making:
             "key": row.key,
             "subject": row.subject,
             "before": row.before,
-            "after": platform.resolve(row.after, self._assigned),
+            "after": platform.resolve(row.after, self._assigned) if self._wanted else row.after,
         }

@@ -21,9 +21,9 @@ from runner.engine.ledger import Ledger
 from runner.engine.talk import Surroundings, Talk
 from runner.engine.workers import Budget, Wake, Worker, WorkerFactory
 from runner.errors import Internal, RunnerError, RunStopped, StoreError
-from runner.model.jobs import Claim, Job, Outcome
+from runner.model.jobs import Claim, Job, Outcome, State
 from runner.settings import Settings
-from runner.store import queue
+from runner.store import claims
 from runner.store.database import Database
 
 _SETTLING = timedelta(minutes=1)  # to find out, after a stopped run, what was written
@@ -42,6 +42,9 @@ class Recorded(Enum):
     PUT_OFF = "put off"  # it is tried again later
     HANDED_BACK = "handed back"
     NOTHING = "nothing"  # there was none, or it wasn't ours to record any more
+
+
+_GIVEN_BACK = {State.PENDING: Recorded.HANDED_BACK, State.FINISHED: Recorded.FINISHED, None: Recorded.NOTHING}
 
 
 class HandedBack(RunStopped):
@@ -139,7 +142,7 @@ class Slot(threading.Thread):
                 return None
             try:
                 record = partial(self._record, ended, None if ended is None else self._again_at(*ended))
-                recorded, claims = self._engine.database.write(
+                recorded, taken = self._engine.database.write(
                     partial(self._record_and_claim, record, wanting)
                 )
             except StoreError as error:
@@ -157,9 +160,9 @@ class Slot(threading.Thread):
             if ended is not None:
                 self._tell(*ended, recorded)
                 self._hold_job(None)
-            if claims:
+            if taken:
                 self._engine.more_work()  # there may be more: let another idle slot look
-                return claims[0]
+                return taken[0]
             return None
 
     def _tell(self, claim: Claim, result: Result | None, recorded: Recorded) -> None:
@@ -175,7 +178,7 @@ class Slot(threading.Thread):
         if not wanting:
             return recorded, []
         engine = self._engine
-        return recorded, queue.claim(
+        return recorded, claims.claim(
             c,
             owner=engine.owner,
             now=engine.clock(),
@@ -189,12 +192,12 @@ class Slot(threading.Thread):
         claim, result = ended
         now = self._engine.clock()
         if result is None:
-            return Recorded.HANDED_BACK if queue.hand_back(c, job=claim.job) else Recorded.NOTHING
+            return _GIVEN_BACK[claims.hand_back(c, job=claim.job, now=now)]
         if again_at is not None:
             why = f"Waits for another attempt: {result.message}"
-            if queue.put_off(c, job=claim.job, until=again_at, why=why, now=now):
+            if claims.put_off(c, job=claim.job, until=again_at, why=why, now=now):
                 return Recorded.PUT_OFF
-        finished = queue.finish(
+        finished = claims.finish(
             c,
             job=claim.job,
             outcome=result.outcome,
@@ -220,7 +223,7 @@ class Slot(threading.Thread):
         self._engine.job_began(claim)
         try:
             return claim, self._attempt(claim)
-        except queue.LostClaim:
+        except claims.LostClaim:
             self._log.warning("claim_was_lost", job=claim.job.id)
             self._replace_worker()
             self._hold_job(None)
@@ -235,7 +238,7 @@ class Slot(threading.Thread):
             talk = self._talk(claim, self._engine.settings.engine.job_timeout)
             attempt = Attempt(claim, talk, self._engine.surroundings)
             return attempt.run()
-        except (queue.LostClaim, HandedBack):
+        except (claims.LostClaim, HandedBack):
             if attempt is not None:
                 attempt.give_up()
             raise

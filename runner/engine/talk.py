@@ -20,7 +20,7 @@ from runner.log import redactor
 from runner.messages import Ask, Failed, FromWorker, LogLine, Progress, encode
 from runner.model.jobs import Claim
 from runner.settings import Safety
-from runner.store import platform, queue
+from runner.store import claims, platform
 from runner.store.database import Database
 
 M = TypeVar("M")
@@ -106,7 +106,7 @@ class Talk:
         if message.done is not None:
             text = f"{text} {message.done}" + ("" if message.total is None else f" of {message.total}")
         shown = redactor.clean(self.cleaner.text(text))[:_PROGRESS_TEXT]
-        self._around.database.submit(partial(queue.note_progress, job=self._claim.job, text=shown))
+        self._around.database.submit(partial(claims.note_progress, job=self._claim.job, text=shown))
 
     def _answer(self, ask: Ask) -> bytes:
         project_id = self._claim.connection.project_id

@@ -1,6 +1,6 @@
 """Pauses: while one is stored no job is claimed, whichever daemon asks, before and after a restart.
 
-``queue.claim`` looks at both kinds itself.
+``claims.claim`` looks at both kinds itself.
 """
 
 from dataclasses import dataclass

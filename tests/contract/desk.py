@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from runner.messages import OutcomeRow, PlanRow
 from runner.model.changes import ChangeState, Op, Target, values_to_json
 from runner.model.jobs import Claim, Job, Kind, Outcome, State
-from runner.store import changes, connections, queue, tasks, work
+from runner.store import changes, claims, connections, queue, tasks, work
 from runner.store.database import Database
 from runner.store.schema import jobs
 
@@ -81,7 +81,7 @@ class Desk:
 
     def claim(self, *, owner: str = "one", seconds: float = 3600) -> Claim:
         """Claim the one job that can be."""
-        (claim,) = self.do(queue.claim, owner=owner, now=at(seconds))
+        (claim,) = self.do(claims.claim, owner=owner, now=at(seconds))
         return claim
 
     def running(self, **fields: Any) -> Job:
@@ -98,7 +98,7 @@ class Desk:
             "totals": {},
             "now": at(7200),
         }
-        return self.do(queue.finish, job=job, **{**values, **fields})
+        return self.do(claims.finish, job=job, **{**values, **fields})
 
     def row(self, job_id: int) -> sa.Row[Any]:
         """The job as it stands in the table."""

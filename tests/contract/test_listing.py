@@ -6,7 +6,7 @@ import pytest
 
 from runner.errors import Reason
 from runner.model.jobs import Kind, Outcome, State
-from runner.store import accounts, listing, queue, results, uploads
+from runner.store import accounts, claims, listing, queue, results, uploads
 from runner.store.listing import JobView, Wanted
 from runner.store.pages import Cut
 from runner.store.values import to_micros
@@ -51,12 +51,12 @@ class Week:
         ends = {"good": Outcome.SUCCEEDED, "bad": Outcome.FAILED, "preview": Outcome.SUCCEEDED}
         ends |= {"scan": Outcome.CANCELLED}
         while True:
-            claims = desk.do(queue.claim, owner="one", now=at(60), limit=1)
-            if not claims or claims[0].job.id == self.jobs["running"]:
+            taken = desk.do(claims.claim, owner="one", now=at(60), limit=1)
+            if not taken or taken[0].job.id == self.jobs["running"]:
                 break
-            outcome = ends[next(name for name, key in self.jobs.items() if key == claims[0].job.id)]
+            outcome = ends[next(name for name, key in self.jobs.items() if key == taken[0].job.id)]
             reason = None if outcome is Outcome.SUCCEEDED else Reason.INTERNAL
-            desk.finish(claims[0].job, outcome=outcome, reason=reason, now=at(100 + claims[0].job.id))
+            desk.finish(taken[0].job, outcome=outcome, reason=reason, now=at(100 + taken[0].job.id))
 
     @staticmethod
     def add(desk: Desk, connection: int, *, kind: Kind = Kind.ALM, **fields: Any) -> int:

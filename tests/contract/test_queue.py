@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from runner.errors import Reason
 from runner.model.jobs import Job, Kind, Outcome, State
-from runner.store import changes, pauses, queue, uploads
+from runner.store import changes, claims, pauses, queue, rescue, uploads
 from runner.store.schema import connections, jobs
 from runner.store.values import from_micros, to_micros
 from tests.contract.desk import NOW, Desk, at, planned
@@ -33,7 +33,7 @@ def test_a_job_waits_behind_a_running_one(desk: Desk) -> None:
     """A connection that runs takes no second job at its side."""
     running = desk.running()
     assert desk.state(desk.job(running.connection_id)) is State.BEHIND
-    assert desk.do(queue.claim, owner="two", now=at(3600)) == []
+    assert desk.do(claims.claim, owner="two", now=at(3600)) == []
 
 
 def test_connections_do_not_wait_for_each_other(desk: Desk) -> None:
@@ -116,8 +116,8 @@ def test_the_longest_waiting_job_is_claimed_first(desk: Desk) -> None:
     """Among connections the one that waits longest is next, whatever its id."""
     a, b, c = (desk.connection(alias) for alias in "abc")
     order = [desk.job(c, seconds=1), desk.job(a, seconds=2), desk.job(b, seconds=3)]
-    claims = desk.do(queue.claim, owner="one", now=at(10), limit=10)
-    assert [claim.job.id for claim in claims] == order
+    taken = desk.do(claims.claim, owner="one", now=at(10), limit=10)
+    assert [claim.job.id for claim in taken] == order
 
 
 def test_a_connections_jobs_run_in_their_order(desk: Desk) -> None:
@@ -138,24 +138,24 @@ def test_one_that_waited_behind_is_not_put_last(desk: Desk) -> None:
     desk.job(busy, seconds=1)
     early = desk.job(busy, seconds=2)
     late = desk.job(idle, seconds=3)
-    first = desk.do(queue.claim, owner="one", now=at(10))[0]
+    first = desk.do(claims.claim, owner="one", now=at(10))[0]
     desk.finish(first.job)
-    assert [c.job.id for c in desk.do(queue.claim, owner="one", now=at(10), limit=2)] == [early, late]
+    assert [c.job.id for c in desk.do(claims.claim, owner="one", now=at(10), limit=2)] == [early, late]
 
 
 def test_a_claim_takes_no_more_than_it_wants(desk: Desk) -> None:
     """The limit holds; what is left stays for others; an empty queue gives nothing."""
     for number in range(5):
         desk.job(desk.connection(), seconds=number)
-    sizes = [len(desk.do(queue.claim, owner="one", now=at(60), limit=2)) for _ in range(4)]
+    sizes = [len(desk.do(claims.claim, owner="one", now=at(60), limit=2)) for _ in range(4)]
     assert sizes == [2, 2, 1, 0]
 
 
 def test_a_job_is_not_claimed_before_its_time(desk: Desk) -> None:
     """What was asked for a later instant waits for it."""
     job = desk.job(desk.connection(), seconds=10)
-    assert desk.do(queue.claim, owner="one", now=at(9)) == []
-    assert [claim.job.id for claim in desk.do(queue.claim, owner="one", now=at(10))] == [job]
+    assert desk.do(claims.claim, owner="one", now=at(9)) == []
+    assert [claim.job.id for claim in desk.do(claims.claim, owner="one", now=at(10))] == [job]
 
 
 # --- finish ------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_a_job_is_not_claimed_before_its_time(desk: Desk) -> None:
 def test_finishing_keeps_the_result(desk: Desk) -> None:
     """Outcome, reason, message and totals are what the run told."""
     job = desk.running()
-    desk.do(queue.note_progress, job=job, text="half way")
+    desk.do(claims.note_progress, job=job, text="half way")
     assert desk.finish(
         job,
         outcome=Outcome.FAILED,
@@ -208,7 +208,7 @@ def test_a_run_leaves_its_memory_to_the_next(desk: Desk) -> None:
 def take_over(desk: Desk, job: Job) -> Job:
     """Let another daemon take the job back and claim it."""
     desk.expire(job.id)
-    assert desk.do(queue.rescue, now=at(4000), max_attempts=3, expired_only=True) == (1, 0)
+    assert desk.do(rescue.rescue, now=at(4000), max_attempts=3, expired_only=True) == (1, 0)
     return desk.claim(owner="two", seconds=4000).job
 
 
@@ -216,7 +216,7 @@ STALE: dict[str, Callable[[Desk, Job], object]] = {
     "another owner": lambda _, job: replace(job, owner="two"),
     "an earlier attempt": lambda _, job: replace(job, attempt=job.attempt - 1),
     "taken over": take_over,
-    "handed back": lambda desk, job: desk.do(queue.hand_back, job=job),
+    "handed back": lambda desk, job: desk.do(claims.hand_back, job=job, now=NOW),
     "finished": Desk.finish,
 }
 
@@ -230,10 +230,10 @@ def test_a_lost_claim_can_write_nothing(desk: Desk, how: str) -> None:
     assert isinstance(lost, Job)
     before = desk.row(job.id)
     assert not desk.finish(lost, message="I was first", memory={"mine": 1})
-    assert not desk.do(queue.hand_back, job=lost)
-    assert not desk.do(queue.note_progress, job=lost, text="still here")
-    with pytest.raises(queue.LostClaim):
-        desk.do(queue.hold, lost)
+    assert not desk.do(claims.hand_back, job=lost, now=NOW)
+    assert not desk.do(claims.note_progress, job=lost, text="still here")
+    with pytest.raises(claims.LostClaim):
+        desk.do(claims.hold, lost)
     assert desk.row(job.id) == before
     assert desk.ask(lambda c: c.scalar(sa.select(connections.c.memory))) == "{}"
 
@@ -243,7 +243,7 @@ def test_the_daemon_that_took_over_goes_on(desk: Desk) -> None:
     job = desk.running()
     theirs = take_over(desk, job)
     assert (theirs.id, theirs.attempt, theirs.owner) == (job.id, 2, "two")
-    desk.do(queue.hold, theirs)
+    desk.do(claims.hold, theirs)
     assert desk.finish(theirs)
 
 
@@ -254,9 +254,9 @@ def test_a_lost_write_takes_its_transaction_with_it(desk: Desk) -> None:
 
     def write(c: sa.Connection) -> None:
         changes.add_plan(c, job, [planned(1)])
-        queue.hold(c, job)
+        claims.hold(c, job)
 
-    with pytest.raises(queue.LostClaim):
+    with pytest.raises(claims.LostClaim):
         desk.do(write)
     assert desk.states(job.id) == {}
 
@@ -268,11 +268,22 @@ def test_a_job_handed_back_is_next_again(desk: Desk) -> None:
     """A daemon that stops gives its job back to its place, and that is no death."""
     job = desk.running()
     desk.job(desk.connection(), seconds=5)
-    assert desk.do(queue.hand_back, job=job)
+    assert desk.do(claims.hand_back, job=job, now=NOW) is State.PENDING
     row = desk.row(job.id)
     assert (row.state, row.owner, row.lease_until, row.deaths) == ("pending", None, None, 0)
-    again = desk.do(queue.claim, owner="two", now=at(4000))[0].job
+    again = desk.do(claims.claim, owner="two", now=at(4000))[0].job
     assert (again.id, again.attempt) == (job.id, 2)
+
+
+def test_a_job_asked_to_end_isn_t_handed_back(desk: Desk) -> None:
+    """Whom a stopping daemon lets go of, and somebody cancelled, doesn't start again elsewhere."""
+    job = desk.running()
+    behind = desk.job(job.connection_id)
+    desk.do(queue.cancel, job_id=job.id, now=at(9))
+    assert desk.do(claims.hand_back, job=job, now=at(10)) is State.FINISHED
+    row = desk.row(job.id)
+    assert (row.outcome, row.result_message) == ("cancelled", queue.CANCELLED_BETWEEN)
+    assert desk.state(behind) is State.PENDING
 
 
 # --- put off and paused ------------------------------------------------------------------
@@ -282,12 +293,12 @@ def test_a_job_put_off_waits_for_its_time(desk: Desk) -> None:
     """It keeps the front of its connection, is taken when its time has come, and counts its retries."""
     job = desk.running()
     behind = desk.job(job.connection_id)
-    assert desk.do(queue.put_off, job=job, until=at(9000), why="It is busy.", now=at(4000))
+    assert desk.do(claims.put_off, job=job, until=at(9000), why="It is busy.", now=at(4000))
     assert not desk.finish(job)
     row = desk.row(job.id)
     assert (row.state, row.owner, row.retries, row.progress) == ("pending", None, 1, "It is busy.")
     assert desk.state(behind) is State.BEHIND
-    assert desk.do(queue.claim, owner="two", now=at(8999)) == []
+    assert desk.do(claims.claim, owner="two", now=at(8999)) == []
     again = desk.claim(owner="two", seconds=9000).job
     assert (again.id, again.attempt) == (job.id, 2)
 
@@ -300,7 +311,7 @@ def test_only_ones_own_job_is_put_off(desk: Desk, lost: str) -> None:
         desk.do(queue.cancel, job_id=job.id, now=NOW)
     else:
         job = replace(job, owner="two")
-    assert not desk.do(queue.put_off, job=job, until=at(9000), why="", now=at(4000))
+    assert not desk.do(claims.put_off, job=job, until=at(9000), why="", now=at(4000))
     assert desk.state(job.id) is State.RUNNING
 
 
@@ -310,7 +321,7 @@ def test_while_all_is_paused_nothing_is_claimed(desk: Desk) -> None:
     desk.do(pauses.pause, why="Moving house.", now=at(1))
     desk.do(pauses.pause, why="Another reason.", now=at(2))
     assert desk.ask(pauses.whole) == pauses.Pause(since=at(1), why="Moving house.")
-    assert desk.do(queue.claim, owner="one", now=at(60)) == []
+    assert desk.do(claims.claim, owner="one", now=at(60)) == []
     assert not desk.ask(queue.anything_to_take, frozen=False)
     assert (desk.do(pauses.resume), desk.do(pauses.resume)) == (True, False)
     assert desk.ask(queue.anything_to_take, frozen=False)
@@ -323,17 +334,17 @@ def test_a_paused_connection_is_passed_over(desk: Desk) -> None:
     paused, other = desk.connection(), desk.connection()
     waits, goes = desk.job(paused, seconds=1), desk.job(other, seconds=2)
     desk.do(pauses.set_connection, paused, paused=True, now=NOW)
-    assert [c.job.id for c in desk.do(queue.claim, owner="one", now=at(60), limit=5)] == [goes]
+    assert [c.job.id for c in desk.do(claims.claim, owner="one", now=at(60), limit=5)] == [goes]
     desk.do(pauses.set_connection, paused, paused=False, now=NOW)
-    assert [c.job.id for c in desk.do(queue.claim, owner="one", now=at(60), limit=5)] == [waits]
+    assert [c.job.id for c in desk.do(claims.claim, owner="one", now=at(60), limit=5)] == [waits]
 
 
 def test_while_frozen_only_previews_are_claimed(desk: Desk) -> None:
     """A preview writes nothing, so it may run when nothing may be written."""
     desk.job(desk.connection(), seconds=1)
     preview = desk.job(desk.connection(), seconds=2, preview=True)
-    claims = desk.do(queue.claim, owner="one", now=at(60), limit=5, frozen=True)
-    assert [claim.job.id for claim in claims] == [preview]
+    taken = desk.do(claims.claim, owner="one", now=at(60), limit=5, frozen=True)
+    assert [claim.job.id for claim in taken] == [preview]
 
 
 # --- cancel ------------------------------------------------------------------------------
@@ -372,9 +383,9 @@ def test_a_running_job_is_asked_to_end(desk: Desk) -> None:
     job, other = desk.running(), desk.running()
     assert desk.do(queue.cancel, job_id=job.id, now=at(9)) is State.RUNNING
     assert desk.state(job.id) is State.RUNNING
-    assert desk.ask(queue.cancel_requested, [job.id, other.id]) == {job.id}
-    assert desk.do(queue.note_progress, job=job, text="") is True
-    assert desk.do(queue.note_progress, job=other, text="") is False
+    assert desk.ask(claims.cancel_requested, [job.id, other.id]) == {job.id}
+    assert desk.do(claims.note_progress, job=job, text="") is True
+    assert desk.do(claims.note_progress, job=other, text="") is False
     assert desk.finish(job, outcome=Outcome.CANCELLED, reason=Reason.CANCELLED)
 
 
@@ -399,7 +410,7 @@ def test_rescue_takes_back_what_runs(desk: Desk) -> None:
     """After a death each running job is pending again, in its old place, with the death counted."""
     job = desk.running()
     behind = desk.job(job.connection_id)
-    assert desk.do(queue.rescue, now=at(50), max_attempts=3, expired_only=False) == (1, 0)
+    assert desk.do(rescue.rescue, now=at(50), max_attempts=3, expired_only=False) == (1, 0)
     row = desk.row(job.id)
     assert (row.state, row.owner, row.deaths, row.attempt) == ("pending", None, 1, 1)
     assert desk.state(behind) is State.BEHIND
@@ -412,7 +423,7 @@ def test_rescue_leaves_alone_what_does_not_run(desk: Desk) -> None:
     ids = [desk.job(connection) for _ in range(3)]
     desk.finish(desk.claim().job)
     before = [desk.row(job) for job in ids]
-    assert desk.do(queue.rescue, now=at(50), max_attempts=3, expired_only=False) == (0, 0)
+    assert desk.do(rescue.rescue, now=at(50), max_attempts=3, expired_only=False) == (0, 0)
     assert [desk.row(job) for job in ids] == before
 
 
@@ -422,8 +433,8 @@ def test_a_job_that_kills_its_daemon_is_given_up(desk: Desk) -> None:
     behind = desk.job(job.connection_id)
     rescued = []
     for _ in range(3):
-        rescued.append(desk.do(queue.rescue, now=at(50), max_attempts=3, expired_only=False))
-        desk.do(queue.claim, owner="one", now=at(60))
+        rescued.append(desk.do(rescue.rescue, now=at(50), max_attempts=3, expired_only=False))
+        desk.do(claims.claim, owner="one", now=at(60))
     assert rescued == [(1, 0), (1, 0), (0, 1)]
     ended = queue.job_from_row(desk.row(job.id))
     assert (ended.state, ended.outcome, ended.reason) == (State.FINISHED, Outcome.FAILED, Reason.CRASH)
@@ -436,7 +447,7 @@ def test_a_cancelled_job_is_not_taken_up_again(desk: Desk) -> None:
     job = desk.running()
     behind = desk.job(job.connection_id)
     desk.do(queue.cancel, job_id=job.id, now=at(9))
-    assert desk.do(queue.rescue, now=at(50), max_attempts=3, expired_only=False) == (0, 1)
+    assert desk.do(rescue.rescue, now=at(50), max_attempts=3, expired_only=False) == (0, 1)
     ended = queue.job_from_row(desk.row(job.id))
     assert (ended.outcome, ended.reason, ended.owner) == (Outcome.CANCELLED, Reason.CANCELLED, None)
     assert desk.state(behind) is State.PENDING
@@ -446,7 +457,7 @@ def test_only_expired_leases_are_taken_back(desk: Desk) -> None:
     """A daemon that is alive keeps its jobs, however long they run."""
     alive, dead = desk.running(), desk.running()
     desk.expire(dead.id)
-    assert desk.do(queue.rescue, now=at(50), max_attempts=3, expired_only=True) == (1, 0)
+    assert desk.do(rescue.rescue, now=at(50), max_attempts=3, expired_only=True) == (1, 0)
     assert (desk.state(alive.id), desk.state(dead.id)) == (State.RUNNING, State.PENDING)
 
 
@@ -455,12 +466,12 @@ def test_a_lease_goes_by_the_databases_clock(desk: Desk) -> None:
     desk.job(desk.connection())
     desk.job(desk.connection())
     jobs_of = [
-        desk.do(queue.claim, owner=owner, now=now)[0].job
+        desk.do(claims.claim, owner=owner, now=now)[0].job
         for owner, now in (("ahead", at(10**9)), ("behind", NOW))
     ]
     leases = [from_micros(desk.row(job.id).lease_until) for job in jobs_of]
-    assert abs(leases[0] - leases[1]) < queue.LEASE
-    assert desk.do(queue.rescue, now=NOW, max_attempts=3, expired_only=True) == (0, 0)
+    assert abs(leases[0] - leases[1]) < claims.LEASE
+    assert desk.do(rescue.rescue, now=NOW, max_attempts=3, expired_only=True) == (0, 0)
 
 
 def test_a_claims_lease_is_as_long_as_asked(desk: Desk) -> None:
@@ -468,7 +479,7 @@ def test_a_claims_lease_is_as_long_as_asked(desk: Desk) -> None:
     desk.job(desk.connection())
     desk.job(desk.connection())
     leases = [
-        desk.row(desk.do(queue.claim, owner="one", now=at(60), lease=lease)[0].job.id).lease_until
+        desk.row(desk.do(claims.claim, owner="one", now=at(60), lease=lease)[0].job.id).lease_until
         for lease in (timedelta(hours=1), timedelta(hours=3))
     ]
     assert to_micros(at(7200)) - 60_000_000 < leases[1] - leases[0] + to_micros(NOW) < to_micros(at(7260))
@@ -481,8 +492,8 @@ def test_renewing_prolongs_ones_own_leases(desk: Desk) -> None:
     waiting = desk.job(mine.connection_id)
     for job in (mine, theirs):
         desk.expire(job.id)
-    assert desk.do(queue.renew, owner="one", lease=ONE_SECOND * 60) == 1
-    assert desk.do(queue.rescue, now=at(50), max_attempts=3, expired_only=True) == (1, 0)
+    assert desk.do(claims.renew, owner="one", lease=ONE_SECOND * 60) == 1
+    assert desk.do(rescue.rescue, now=at(50), max_attempts=3, expired_only=True) == (1, 0)
     assert (desk.state(mine.id), desk.state(theirs.id)) == (State.RUNNING, State.PENDING)
     assert desk.row(waiting).lease_until is None
 
@@ -495,7 +506,7 @@ def test_a_new_attempt_forgets_what_was_only_planned(desk: Desk) -> None:
     read = {"complete": True, "size": 1, "target_size": None, "additions_hold": False, "why": ""}
     desk.do(lambda c: changes.add_read(c, job, name="source", **read))  # type: ignore[arg-type]  # as one
     again = take_over(desk, job)
-    desk.do(queue.forget_attempt, job=again)
+    desk.do(rescue.forget_attempt, job=again)
     assert list(desk.states(job.id)) == [1]
     assert desk.ask(changes.reads_of, job.id) == []
 
@@ -526,10 +537,10 @@ def test_each_open_state_counts_as_open(desk: Desk, state: State) -> None:
 def test_progress_is_shown_while_a_job_runs(desk: Desk) -> None:
     """The last thing a run told is what is shown; after its end nothing is."""
     job = desk.running()
-    desk.do(queue.note_progress, job=job, text="12 of 30")
+    desk.do(claims.note_progress, job=job, text="12 of 30")
     assert desk.row(job.id).progress == "12 of 30"
     desk.finish(job)
-    desk.do(queue.note_progress, job=job, text="13 of 30")
+    desk.do(claims.note_progress, job=job, text="13 of 30")
     assert desk.row(job.id).progress == ""
 
 

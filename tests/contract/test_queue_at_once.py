@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from runner.model.jobs import Job, Kind, Outcome, State
-from runner.store import queue
+from runner.store import claims, queue, rescue
 from runner.store.schema import jobs
 from tests.contract.desk import NOW, Desk, at
 
@@ -72,10 +72,10 @@ class Hand:
             self.claim()
             return
         job = self.held.pop(0)
-        hit, claims = self.desk.do(lambda c: (self._finish(c, job), self._claim(c)))
+        hit, taken = self.desk.do(lambda c: (self._finish(c, job), self._claim(c)))
         if hit:
             self.ended.append(job.id)
-        self._took(claims)
+        self._took(taken)
 
     def cancel(self) -> None:
         """Cancel some job of one's own asking."""
@@ -87,7 +87,7 @@ class Hand:
     def hand_back(self) -> None:
         """Give a job in hand back."""
         if self.held:
-            self.desk.do(queue.hand_back, job=self.held.pop(0))
+            self.desk.do(claims.hand_back, job=self.held.pop(0), now=at(10))
 
     def rescue(self) -> None:
         """Fall silent, so that others take back what is in hand; take back theirs."""
@@ -95,20 +95,20 @@ class Hand:
         if held:
             expire = sa.update(jobs).where(jobs.c.id.in_(held)).values(lease_until=1)
             self.desk.do(lambda c: c.execute(expire))
-        self.desk.do(queue.rescue, now=NOW, max_attempts=MAX_DEATHS, expired_only=True)
+        self.desk.do(rescue.rescue, now=NOW, max_attempts=MAX_DEATHS, expired_only=True)
 
     def renew(self) -> None:
         """Tell that one is alive."""
-        self.desk.do(queue.renew, owner=self.owner)
+        self.desk.do(claims.renew, owner=self.owner)
 
     def _claim(self, c: sa.Connection) -> list[Job]:
-        claims = queue.claim(c, owner=self.owner, now=at(10), limit=self.chance.randint(1, 3))
-        return [claim.job for claim in claims]
+        taken = claims.claim(c, owner=self.owner, now=at(10), limit=self.chance.randint(1, 3))
+        return [claim.job for claim in taken]
 
     def _finish(self, c: sa.Connection, job: Job) -> bool:
-        with suppress(queue.LostClaim):
-            queue.hold(c, job)
-        return queue.finish(
+        with suppress(claims.LostClaim):
+            claims.hold(c, job)
+        return claims.finish(
             c, job=job, outcome=Outcome.SUCCEEDED, reason=None, message="", totals={}, now=NOW
         )
 
@@ -146,7 +146,7 @@ def test_many_hands_lose_nothing(desk: Desk) -> None:
     assert max((by_hand + cancelled).values()) == 1
 
     last = Hand(desk, HANDS, places)
-    desk.do(queue.rescue, now=NOW, max_attempts=MAX_DEATHS, expired_only=False)
+    desk.do(rescue.rescue, now=NOW, max_attempts=MAX_DEATHS, expired_only=False)
     while last.held or not last.given or last.given[-1][0] not in last.ended:
         before = len(last.given)
         last.finish_and_claim()
@@ -206,15 +206,17 @@ def meanwhile(desk: Desk, first: Callable[[sa.Connection], object], second: Call
 
 
 def _finishes(job: Job) -> Callable[[sa.Connection], object]:
-    return partial(queue.finish, job=job, outcome=Outcome.FAILED, reason=None, message="", totals={}, now=NOW)
+    return partial(
+        claims.finish, job=job, outcome=Outcome.FAILED, reason=None, message="", totals={}, now=NOW
+    )
 
 
 ENDS: dict[str, Callable[[Job], Callable[[sa.Connection], object]]] = {
     "finish": _finishes,
-    "rescue": lambda _: lambda c: queue.rescue(c, now=NOW, max_attempts=1, expired_only=False),
+    "rescue": lambda _: lambda c: rescue.rescue(c, now=NOW, max_attempts=1, expired_only=False),
     "cancel": lambda job: (
         lambda c: (
-            queue.hand_back(c, job=job),
+            claims.hand_back(c, job=job, now=NOW),
             queue.cancel(c, job_id=job.id, now=NOW),
         )
     ),
@@ -239,11 +241,11 @@ def test_a_job_cancelled_while_it_is_claimed_is_asked_to_end(desk: Desk) -> None
     job_id = desk.job(desk.connection())
     was = meanwhile(
         desk,
-        lambda c: queue.claim(c, owner="one", now=at(10)),
+        lambda c: claims.claim(c, owner="one", now=at(10)),
         lambda: desk.do(queue.cancel, job_id=job_id, now=NOW),
     )
     assert was is State.RUNNING
-    assert desk.ask(queue.cancel_requested, [job_id]) == {job_id}
+    assert desk.ask(claims.cancel_requested, [job_id]) == {job_id}
 
 
 @pytest.mark.postgres
@@ -262,8 +264,8 @@ def test_a_job_cancelled_while_it_comes_to_the_front_is_cancelled(desk: Desk) ->
 def test_two_claims_at_once_do_not_wait_for_each_other(desk: Desk) -> None:
     """A daemon that claims passes over what another is just taking."""
     first, second = (desk.job(desk.connection(), seconds=number) for number in range(2))
-    claims = meanwhile(
-        desk, lambda c: queue.claim(c, owner="one", now=at(10)), lambda: desk.claim(owner="two").job.id
+    taken = meanwhile(
+        desk, lambda c: claims.claim(c, owner="one", now=at(10)), lambda: desk.claim(owner="two").job.id
     )
-    assert claims == second
+    assert taken == second
     assert desk.row(first).owner == "one"

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from runner.model.jobs import Job, Kind, Outcome, State
-from runner.store import connections, queue
+from runner.store import claims, connections, queue, rescue
 from runner.store.database import Database
 from runner.store.schema import jobs
 from tests.contract.conftest import clear
@@ -83,7 +83,7 @@ class QueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
-        self.claims: list[Job] = []  # all that were ever given out, also those that are stale by now
+        self.taken: list[Job] = []  # all that were ever given out, also those that are stale by now
         self.seconds = count()
         self.places: list[int] = []
 
@@ -115,21 +115,21 @@ class QueueMachine(RuleBasedStateMachine):
     def claim(self, owner: str, limit: int) -> None:
         """A daemon takes what waits longest."""
         now = at(next(self.seconds))
-        claims = self.database.write(lambda c: queue.claim(c, owner=owner, now=now, limit=limit))
+        taken = self.database.write(lambda c: claims.claim(c, owner=owner, now=now, limit=limit))
         expected = self.model.waiting()[:limit]
-        assert [claim.job.id for claim in claims] == [job.id for job in expected]
+        assert [claim.job.id for claim in taken] == [job.id for job in expected]
         for job in expected:
             job.state, job.owner, job.attempt = State.RUNNING, owner, job.attempt + 1
-        self.claims += [claim.job for claim in claims]
+        self.taken += [claim.job for claim in taken]
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.taken)
     @rule(data=st.data(), outcome=st.sampled_from([Outcome.SUCCEEDED, Outcome.FAILED]))
     def finish(self, data: st.DataObject, outcome: Outcome) -> None:
         """Whoever ever had a claim tries to end its job; only who has it still can."""
-        claimed = data.draw(st.sampled_from(self.claims))
+        claimed = data.draw(st.sampled_from(self.taken))
         now = at(next(self.seconds))
         hit = self.database.write(
-            lambda c: queue.finish(
+            lambda c: claims.finish(
                 c, job=claimed, outcome=outcome, reason=None, message="", totals={}, now=now
             )
         )
@@ -138,27 +138,33 @@ class QueueMachine(RuleBasedStateMachine):
         if job is not None:
             self.model.end(job, outcome)
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.taken)
     @rule(data=st.data())
     def hand_back(self, data: st.DataObject) -> None:
         """Whoever ever had a claim tries to give it back."""
-        claimed = data.draw(st.sampled_from(self.claims))
-        hit = self.database.write(lambda c: queue.hand_back(c, job=claimed))
+        claimed = data.draw(st.sampled_from(self.taken))
+        now = at(next(self.seconds))
+        state = self.database.write(lambda c: claims.hand_back(c, job=claimed, now=now))
         job = self.model.has(claimed)
-        assert hit == (job is not None)
-        if job is not None:
+        if job is None:
+            assert state is None
+        elif job.cancel_requested:
+            assert state is State.FINISHED
+            self.model.end(job, Outcome.CANCELLED)
+        else:
+            assert state is State.PENDING
             job.state, job.owner = State.PENDING, None
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.taken)
     @rule(data=st.data())
     def hold(self, data: st.DataObject) -> None:
         """Whoever ever had a claim tries to write for its job."""
-        claimed = data.draw(st.sampled_from(self.claims))
+        claimed = data.draw(st.sampled_from(self.taken))
 
         def held(c: sa.Connection) -> bool:
             try:
-                queue.hold(c, claimed)
-            except queue.LostClaim:
+                claims.hold(c, claimed)
+            except claims.LostClaim:
                 return False
             return True
 
@@ -181,12 +187,12 @@ class QueueMachine(RuleBasedStateMachine):
         """A daemon is silent for so long that the others take its jobs back."""
         now = at(next(self.seconds))
 
-        def rescue(c: sa.Connection) -> tuple[int, int]:
+        def fall_silent(c: sa.Connection) -> tuple[int, int]:
             c.execute(sa.update(jobs).where(jobs.c.owner == owner).values(lease_until=1))
-            return queue.rescue(c, now=now, max_attempts=MAX_DEATHS, expired_only=True)
+            return rescue.rescue(c, now=now, max_attempts=MAX_DEATHS, expired_only=True)
 
         dead = [job for job in self.model.jobs if job.state is State.RUNNING and job.owner == owner]
-        assert self.database.write(rescue) == self._rescued(dead)
+        assert self.database.write(fall_silent) == self._rescued(dead)
 
     @rule()
     def start_again(self) -> None:
@@ -194,7 +200,7 @@ class QueueMachine(RuleBasedStateMachine):
         now = at(next(self.seconds))
         dead = [job for job in self.model.jobs if job.state is State.RUNNING]
         counts = self.database.write(
-            lambda c: queue.rescue(c, now=now, max_attempts=MAX_DEATHS, expired_only=False)
+            lambda c: rescue.rescue(c, now=now, max_attempts=MAX_DEATHS, expired_only=False)
         )
         assert counts == self._rescued(dead)
 
@@ -235,10 +241,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.start_again()
         while self.model.waiting():
             self.claim(owner="one", limit=3)
-            for claimed in self.claims[-3:]:
+            for claimed in self.taken[-3:]:
                 if (job := self.model.has(claimed)) is not None:
                     self.database.write(
-                        lambda c, claimed=claimed: queue.finish(  # type: ignore[misc]  # bound early
+                        lambda c, claimed=claimed: claims.finish(  # type: ignore[misc]  # bound early
                             c,
                             job=claimed,
                             outcome=Outcome.SUCCEEDED,

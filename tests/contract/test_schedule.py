@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from runner.model.jobs import Claim, Frequency, Job, State
 from runner.scheduler import Scheduler, Ticked
 from runner.settings import Scheduler as SchedulerSettings
-from runner.store import accounts, connections, pauses, queue
+from runner.store import accounts, claims, connections, pauses, queue
 from runner.store import schedule as store
 from runner.store.database import open_database
 from runner.store.schema import connections as connections_table
@@ -238,7 +238,7 @@ def test_daemons_that_tick_together_share_the_slots(house: House, store_url: str
 
 
 def _claims(desk: Desk, *, frozen: bool = False) -> list[Claim]:
-    return desk.do(queue.claim, owner="one", now=at(HOUR), limit=10, frozen=frozen)
+    return desk.do(claims.claim, owner="one", now=at(HOUR), limit=10, frozen=frozen)
 
 
 def test_while_all_is_paused_nothing_is_claimed(desk: Desk) -> None:
@@ -287,26 +287,26 @@ def test_a_job_that_is_put_off_waits_and_counts(desk: Desk) -> None:
     """It is pending again, not before its time, holds its connection, and knows how often it was tried."""
     job = desk.running()
     behind = desk.job(job.connection_id)
-    assert desk.do(queue.put_off, job=job, until=at(2 * HOUR), why="Waits.", now=at(HOUR))
+    assert desk.do(claims.put_off, job=job, until=at(2 * HOUR), why="Waits.", now=at(HOUR))
     assert (desk.state(job.id), desk.state(behind)) == (State.PENDING, State.BEHIND)
     assert desk.row(job.id).progress == "Waits."
     assert _claims(desk) == []
     again = desk.claim(seconds=2 * HOUR).job
     assert (again.id, again.retries, again.attempt) == (job.id, 1, 2)
-    assert not desk.do(queue.put_off, job=job, until=at(0), why="", now=at(0))  # an older attempt
+    assert not desk.do(claims.put_off, job=job, until=at(0), why="", now=at(0))  # an older attempt
 
 
 def test_a_job_that_is_asked_to_end_isn_t_put_off(desk: Desk) -> None:
     """A cancellation that comes with the failure ends the job."""
     job = desk.running()
     desk.do(queue.cancel, job_id=job.id, now=at(HOUR))
-    assert not desk.do(queue.put_off, job=job, until=at(2 * HOUR), why="", now=at(HOUR))
+    assert not desk.do(claims.put_off, job=job, until=at(2 * HOUR), why="", now=at(HOUR))
 
 
 def test_a_job_cancelled_between_attempts_says_so(desk: Desk) -> None:
     """What an earlier attempt wrote isn't denied."""
     job = desk.running()
-    desk.do(queue.put_off, job=job, until=at(2 * HOUR), why="Waits.", now=at(HOUR))
+    desk.do(claims.put_off, job=job, until=at(2 * HOUR), why="Waits.", now=at(HOUR))
     assert desk.do(queue.cancel, job_id=job.id, now=at(HOUR)) is State.PENDING
     row = desk.row(job.id)
     assert (row.outcome, row.result_message, row.progress) == ("cancelled", queue.CANCELLED_BETWEEN, "")

@@ -14,7 +14,7 @@ from runner.engine.catalogue import System
 from runner.errors import Refused
 from runner.model.jobs import Kind, State
 from runner.server.services import Services
-from runner.store import accounts, connections, queue, work
+from runner.store import accounts, claims, connections, work
 from runner.store.accounts import Role, Scope
 from runner.store.database import Database
 from runner.store.schema import jobs, notes, tasks
@@ -230,7 +230,7 @@ class Running:
 
     def start_next(self) -> int:
         """Claim the next job, as the engine would."""
-        return self.database.write(lambda c: queue.claim(c, owner="test", now=self.clock()))[0].job.id
+        return self.database.write(lambda c: claims.claim(c, owner="test", now=self.clock()))[0].job.id
 
     def state(self, job_id: int) -> State:
         """The state of a job."""

@@ -6,7 +6,7 @@ from runner.messages import OutcomeRow, PlanRow
 from runner.model.changes import ChangeState, Op, Target
 from runner.model.jobs import Kind, Outcome, State
 from runner.store import approvals as store
-from runner.store import changes, queue
+from runner.store import changes, claims, queue
 from runner.store.accounts import Scope
 from runner.store.schema import approvals
 from runner.store.values import from_micros
@@ -19,7 +19,7 @@ def planned(server: Running, number: int) -> int:
 
     def write(c: Any) -> int:
         queue.enqueue(c, connection_id=connection, kind=Kind.ALM, now=server.clock())
-        (claim,) = queue.claim(c, owner="test", now=server.clock())
+        (claim,) = claims.claim(c, owner="test", now=server.clock())
         rows = [
             PlanRow(
                 n, Target.PLATFORM, Op.UPDATE, "task", f"1-T{n}", f"T{n}", '{"a":1}', '{"a":2}', None, "why"
@@ -127,14 +127,14 @@ def done(server: Running, **fields: Any) -> int:
 
     def write(c: Any) -> int:
         queue.enqueue(c, connection_id=connection, kind=Kind.ALM, now=server.clock(), **fields)
-        (claim,) = queue.claim(c, owner="test", now=server.clock())
+        (claim,) = claims.claim(c, owner="test", now=server.clock())
         row = PlanRow(1, Target.OUTSIDE, Op.UPDATE, "task", "K", "Ann", "{}", "{}", None, "")
         changes.add_plan(c, claim.job, [row])
         if not claim.job.preview:
             made = OutcomeRow(1, ChangeState.DONE, "", None)
             changes.settle(c, claim.job.id, [made], now=server.clock())
         end: dict[str, Any] = {"outcome": Outcome.SUCCEEDED, "reason": None, "message": "", "totals": {}}
-        queue.finish(c, job=claim.job, now=server.clock(), **end)
+        claims.finish(c, job=claim.job, now=server.clock(), **end)
         return claim.job.id
 
     return server.database.write(write)

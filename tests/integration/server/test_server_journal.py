@@ -11,7 +11,7 @@ import pytest
 from runner.messages import OutcomeRow, PlanRow
 from runner.model.changes import ChangeState, Op, Target
 from runner.model.jobs import Kind, Outcome
-from runner.store import accounts, approvals, changes, queue
+from runner.store import accounts, approvals, changes, claims, queue
 from runner.store.accounts import Scope
 from tests.integration.server.kit import Running
 
@@ -66,11 +66,13 @@ def ran(
         )
         asked = {"user_id": ident, "triggered_by_id": ident, **fields}
         queue.enqueue(c, connection_id=connection, kind=kind, now=now, **asked)
-        (claim,) = queue.claim(c, owner="test", now=now)
+        (claim,) = claims.claim(c, owner="test", now=now)
         changes.add_plan(c, claim.job, rows)
         settled = [OutcomeRow(n, state, text, None) for n, (state, text) in (outcomes or {}).items()]
         changes.settle(c, claim.job.id, settled, now=now)
-        queue.finish(c, job=claim.job, outcome=Outcome.SUCCEEDED, reason=None, message="", totals={}, now=now)
+        claims.finish(
+            c, job=claim.job, outcome=Outcome.SUCCEEDED, reason=None, message="", totals={}, now=now
+        )
         return claim.job.id
 
     return server.database.write(write)

@@ -1,0 +1,288 @@
+"""Claims: who takes a job holds it, by owner and attempt, until it ends or is given back."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from runner.errors import Reason
+from runner.model.jobs import Claim, Connection, Frequency, Job, Outcome, State
+from runner.store import queue
+from runner.store.prepared import Prepared
+from runner.store.schema import applications, business_units, connections, jobs, projects, uploads
+from runner.store.values import from_json, to_json, to_micros
+
+LEASE = timedelta(seconds=30)
+"""How long a daemon on PostgreSQL, or an agent, may be silent before its jobs are taken back."""
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class DatabaseNow(FunctionElement[int]):
+    """Microseconds since 1970 by the database's clock: leases of all daemons go by the same one."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(DatabaseNow, "postgresql")
+def _now_on_postgresql(_element: DatabaseNow, _compiler: Any, **_options: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+@compiles(DatabaseNow, "sqlite")
+def _now_on_sqlite(_element: DatabaseNow, _compiler: Any, **_options: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
+
+
+_claimable = Prepared(
+    sa.select(
+        jobs,
+        connections.c.system.label("c_system"),
+        connections.c.alias.label("c_alias"),
+        connections.c.command.label("c_command"),
+        connections.c.frequency.label("c_frequency"),
+        connections.c.project_id.label("c_project_id"),
+        connections.c.params.label("c_params"),
+        connections.c.safety.label("c_safety"),
+        connections.c.enabled.label("c_enabled"),
+        connections.c.is_file_upload.label("c_is_file_upload"),
+        connections.c.debug_mode.label("c_debug_mode"),
+        connections.c.inaccessible.label("c_inaccessible"),
+        connections.c.memory.label("c_memory"),
+        projects.c.name.label("p_name"),
+        applications.c.name.label("a_name"),
+        business_units.c.name.label("b_name"),
+        uploads.c.file.label("u_file"),
+        uploads.c.name.label("u_name"),
+        uploads.c.size.label("u_size"),
+    )
+    .join(connections, connections.c.id == jobs.c.connection_id)
+    .outerjoin(projects, projects.c.id == connections.c.project_id)
+    .outerjoin(applications, applications.c.id == projects.c.application_id)
+    .outerjoin(business_units, business_units.c.id == applications.c.business_unit_id)
+    .outerjoin(uploads, uploads.c.id == jobs.c.upload_id)
+    .where(jobs.c.state == queue.PENDING, jobs.c.not_before <= sa.bindparam("b_now"), *queue.ADMITTED)
+    .order_by(jobs.c.not_before, jobs.c.id)
+    .limit(sa.bindparam("b_limit"))
+    .with_for_update(skip_locked=True, of=jobs)
+)
+_take = Prepared(
+    sa.update(jobs)
+    .where(jobs.c.id == sa.bindparam("b_job_id"))
+    .values(
+        state=queue.RUNNING,
+        owner=sa.bindparam("b_owner"),
+        attempt=jobs.c.attempt + 1,
+        started=sa.bindparam("b_now"),
+        last_run=sa.bindparam("b_now"),
+        lease_until=DatabaseNow() + sa.bindparam("b_lease", type_=sa.BigInteger),
+    )
+)
+
+
+def claim(
+    c: sa.Connection,
+    *,
+    owner: str,
+    now: datetime,
+    limit: int = 1,
+    lease: timedelta = LEASE,
+    frozen: bool = False,
+) -> list[Claim]:
+    """Take up to ``limit`` pending jobs for ``owner``, the longest waiting first.
+
+    None while all or their connection is paused; ``frozen`` lets previews through only.
+    """
+    micros = to_micros(now)
+    rows = _claimable.rows(c, {"b_now": micros, "b_limit": limit, "b_frozen": frozen})
+    for row in rows:
+        _take.count(
+            c, {"b_job_id": row.id, "b_owner": owner, "b_now": micros, "b_lease": lease // _MICROSECOND}
+        )
+    return [_claim(row, owner, now) for row in rows]
+
+
+def _claim(row: Any, owner: str, now: datetime) -> Claim:
+    job = queue.job_from_row(row, state=State.RUNNING, owner=owner, attempt=row.attempt + 1, started=now)
+    return Claim(
+        job=job,
+        connection=Connection(
+            id=row.connection_id,
+            kind=job.kind,
+            system=row.c_system,
+            alias=row.c_alias,
+            command=row.c_command,
+            frequency=Frequency(row.c_frequency),
+            project_id=row.c_project_id,
+            params=from_json(row.c_params),
+            enabled=bool(row.c_enabled),
+            is_file_upload=bool(row.c_is_file_upload),
+            debug_mode=bool(row.c_debug_mode),
+            inaccessible=bool(row.c_inaccessible),
+            safety=from_json(row.c_safety),
+        ),
+        project=None
+        if row.p_name is None
+        else {
+            "id": row.c_project_id,
+            "name": row.p_name,
+            "application": row.a_name,
+            "business_unit": row.b_name,
+        },
+        upload=None if row.u_file is None else {"file": row.u_file, "name": row.u_name, "size": row.u_size},
+        memory=from_json(row.c_memory),
+    )
+
+
+_mine = sa.and_(
+    jobs.c.id == sa.bindparam("b_job_id"),
+    jobs.c.owner == sa.bindparam("b_owner"),
+    jobs.c.attempt == sa.bindparam("b_attempt"),
+    jobs.c.state == queue.RUNNING,
+)
+_end = Prepared(
+    sa.update(jobs)
+    .where(_mine)
+    .values(
+        state="finished",
+        outcome=sa.bindparam("b_outcome"),
+        reason=sa.bindparam("b_reason"),
+        result_message=sa.bindparam("b_message"),
+        totals=sa.bindparam("b_totals"),
+        finished=sa.bindparam("b_now"),
+        last_run=sa.bindparam("b_now"),
+        lease_until=None,
+        progress="",
+    )
+)
+_remember = (
+    sa.update(connections)
+    .where(connections.c.id == sa.bindparam("b_connection_id"))
+    .values(memory=sa.bindparam("b_memory"))
+)
+
+
+def finish(
+    c: sa.Connection,
+    *,
+    job: Job,
+    outcome: Outcome,
+    reason: Reason | None,
+    message: str,
+    totals: Mapping[str, int],
+    now: datetime,
+    memory: Mapping[str, Any] | None = None,
+) -> bool:
+    """End a running job of ours; False if it isn't ours any more (nothing is written then)."""
+    queue.lock(c, job.connection_id)
+    hit = _end.count(
+        c,
+        {
+            "b_job_id": job.id,
+            "b_owner": job.owner,
+            "b_attempt": job.attempt,
+            "b_outcome": outcome.value,
+            "b_reason": None if reason is None else reason.value,
+            "b_message": message,
+            "b_totals": to_json(dict(totals)),
+            "b_now": to_micros(now),
+        },
+    )
+    if not hit:
+        return False
+    if memory:
+        c.execute(_remember, {"b_connection_id": job.connection_id, "b_memory": to_json(dict(memory))})
+    queue.promote(c, job.connection_id)
+    return True
+
+
+def hand_back(c: sa.Connection, *, job: Job, now: datetime) -> State | None:
+    """Make a running job of ours pending again; or end it, if it was asked to end.
+
+    The state it has now; None if it isn't ours any more.
+    """
+    hit = c.execute(
+        sa.update(jobs)
+        .where(jobs.c.id == job.id, jobs.c.owner == job.owner, jobs.c.attempt == job.attempt)
+        .where(jobs.c.state == queue.RUNNING, ~jobs.c.cancel_requested)
+        .values(state=queue.PENDING, owner=None, lease_until=None)
+    ).rowcount
+    if hit:
+        return State.PENDING
+    cancelled = finish(
+        c,
+        job=job,
+        outcome=Outcome.CANCELLED,
+        reason=Reason.CANCELLED,
+        message=queue.CANCELLED_BETWEEN,
+        totals={},
+        now=now,
+    )
+    return State.FINISHED if cancelled else None
+
+
+def put_off(c: sa.Connection, *, job: Job, until: datetime, why: str, now: datetime) -> bool:
+    """Make a running job of ours pending again, to be taken at ``until`` at the earliest.
+
+    False if it isn't ours any more, or is asked to end.
+    """
+    return bool(
+        c.execute(
+            sa.update(jobs)
+            .where(jobs.c.id == job.id, jobs.c.owner == job.owner, jobs.c.attempt == job.attempt)
+            .where(jobs.c.state == queue.RUNNING, ~jobs.c.cancel_requested)
+            .values(
+                state=queue.PENDING,
+                owner=None,
+                lease_until=None,
+                retries=jobs.c.retries + 1,
+                not_before=to_micros(until),
+                progress=why,
+                last_run=to_micros(now),
+            )
+        ).rowcount
+    )
+
+
+class LostClaim(Exception):
+    """A run's job isn't its own any more: another daemon took it back."""
+
+
+_still_mine = sa.select(jobs.c.id).where(_mine).with_for_update(read=True)
+
+
+def hold(c: sa.Connection, job: Job) -> None:
+    """Make sure, for this transaction, that a running job is ours; else ``LostClaim``."""
+    values = {"b_job_id": job.id, "b_owner": job.owner, "b_attempt": job.attempt}
+    if c.execute(_still_mine, values).first() is None:
+        raise LostClaim
+
+
+def note_progress(c: sa.Connection, *, job: Job, text: str) -> bool:
+    """Show how far a running job is; tells whether its cancellation was asked for meanwhile."""
+    row = c.execute(
+        sa.update(jobs)
+        .where(jobs.c.id == job.id, jobs.c.owner == job.owner, jobs.c.attempt == job.attempt)
+        .where(jobs.c.state == queue.RUNNING)  # nobody waits for this write: the job may have ended before it
+        .values(progress=text)
+        .returning(jobs.c.cancel_requested)
+    ).one_or_none()
+    return row is not None and row.cancel_requested
+
+
+def cancel_requested(c: sa.Connection, job_ids: Sequence[int]) -> set[int]:
+    """Which of these running jobs are asked to end."""
+    return set(c.scalars(sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.cancel_requested)))
+
+
+def renew(c: sa.Connection, *, owner: str, lease: timedelta = LEASE) -> int:
+    """Renew the leases of all that ``owner`` runs; how many."""
+    return c.execute(
+        sa.update(jobs)
+        .where(jobs.c.state == queue.RUNNING, jobs.c.owner == owner)
+        .values(lease_until=DatabaseNow() + lease // _MICROSECOND)
+    ).rowcount
