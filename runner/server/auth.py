@@ -43,6 +43,7 @@ class Caller:
     user_id: int | None
     email: str
     scopes: frozenset[Scope]
+    superuser: bool = False
     reports: bool = False  # an agent: what it posts was run by the service account
     token_id: int | None = None
     use_is_old: bool = False
@@ -54,6 +55,12 @@ class Caller:
     def need(self, *any_of: Scope) -> None:
         """Refuse (403) unless one of these scopes is theirs; none named = anybody known may."""
         if any_of and not self.may(*any_of):
+            raise forbidden()
+
+    def need_superuser(self, *any_of: Scope) -> None:
+        """Refuse (403) who isn't a superuser, or has none of these scopes."""
+        self.need(*any_of)
+        if not self.superuser:
             raise forbidden()
 
     def edits(self, kind: Kind) -> bool:
@@ -91,7 +98,12 @@ def credential_of(request: Request) -> Credential:
 def authenticate(c: sa.Connection, credential: Credential, *, now: datetime) -> Caller:
     """Find who shows this credential; ``Unauthenticated`` if it isn't good."""
     if credential.token_hash is None:
-        return Caller(user_id=accounts.find_service_account(c), email=accounts.SERVICE_EMAIL, scopes=ALL)
+        return Caller(
+            user_id=accounts.find_service_account(c),
+            email=accounts.SERVICE_EMAIL,
+            scopes=ALL,
+            superuser=True,
+        )
     holder = accounts.holder(c, token_hash=credential.token_hash, now=now)
     if holder is None:
         raise Unauthenticated("Invalid token.")
@@ -101,6 +113,7 @@ def authenticate(c: sa.Connection, credential: Credential, *, now: datetime) -> 
         user_id=holder.user_id,
         email=holder.email,
         scopes=_effective(holder),
+        superuser=holder.is_superuser,
         reports=Scope.AGENT in holder.scopes,
         token_id=holder.token_id,
         use_is_old=holder.use_is_old,

@@ -26,6 +26,7 @@ _PATH_SCHEMAS: Mapping[str, Schema] = {
     "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
     "task_id": {"type": "string", "description": 'as "7-T21"'},
     "name": {"type": "string"},
+    "group_id": {"type": "string", "pattern": "^G[0-9]{1,18}$"},
 }
 
 PAGED = ("page_size", "page", "cursor")
@@ -55,9 +56,22 @@ class _Number(Convertor[int]):
         return str(value)
 
 
+class _Group(Convertor[int]):
+    """The id of a group, as "G64"."""
+
+    regex = "[Gg]?[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value.lstrip("Gg"))
+
+    def to_string(self, value: int) -> str:
+        return f"G{value}"
+
+
 def register_convertors() -> None:
-    """Make ``{kind:kind}`` and ``{job_id:number}`` known to paths."""
+    """Make ``{kind:kind}``, ``{job_id:number}`` and ``{group_id:group}`` known to paths."""
     register_url_convertor("kind", _Kind())
+    register_url_convertor("group", _Group())
     register_url_convertor("number", _Number())
 
 
@@ -178,6 +192,10 @@ QUERY: Mapping[str, Schema] = {
     "expand": _TEXT,
     "search": _TEXT,
     "name": _TEXT,
+    "email": _TEXT,
+    "is_active": _BOOLEAN,
+    "role": _TEXT,
+    "group": {"type": "string", "pattern": "^G[0-9]{1,18}$"},
     "slug": _TEXT,
     "alias": _TEXT,
     "system": _TEXT,

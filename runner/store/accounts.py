@@ -60,6 +60,7 @@ class User:
     is_service: bool
     date_joined: datetime
     last_login: datetime | None
+    directory_id: str | None = None
 
     @property
     def administers(self) -> bool:
@@ -75,6 +76,7 @@ class Holder:
     user_id: int
     email: str
     administers: bool
+    is_superuser: bool
     scopes: frozenset[Scope]
     dead: str  # why the token isn't good any more; "" = it is good
     use_is_old: bool  # its last use should be written again
@@ -131,6 +133,7 @@ def holder(c: sa.Connection, *, token_hash: str, now: datetime) -> Holder | None
         user_id=row.user_id,
         email=row.email,
         administers=row.is_superuser or row.role == Role.ADMINISTRATOR,
+        is_superuser=row.is_superuser,
         scopes=frozenset(Scope(scope) for scope in from_json(row.scopes) if scope in known),
         dead=dead,
         use_is_old=row.last_used is None or row.last_used <= to_micros(now - USED_EVERY),
@@ -236,7 +239,20 @@ def find_service_account(c: sa.Connection) -> int | None:
 def user_by_email(c: sa.Connection, email: str) -> User | None:
     """Find a user by e-mail, in any case."""
     row = c.execute(sa.select(users).where(sa.func.lower(users.c.email) == email.lower())).one_or_none()
-    return None if row is None else _user(row)
+    return None if row is None else user_of(row)
+
+
+def ids_by_email(c: sa.Connection, emails: Collection[str]) -> dict[str, int]:
+    """The ids of users by their e-mails in small letters, which ``emails`` are in."""
+    found: dict[str, int] = {}
+    ordered = sorted(emails)
+    for start in range(0, len(ordered), 500):  # both databases limit the variables of a statement
+        lower = sa.func.lower(users.c.email)
+        rows = c.execute(
+            sa.select(lower.label("email"), users.c.id).where(lower.in_(ordered[start : start + 500]))
+        )
+        found |= {row.email: row.id for row in rows}
+    return found
 
 
 def users_by_id(c: sa.Connection, ids: Collection[int]) -> dict[int, User]:
@@ -244,10 +260,11 @@ def users_by_id(c: sa.Connection, ids: Collection[int]) -> dict[int, User]:
     if not ids:
         return {}
     rows = c.execute(sa.select(users).where(users.c.id.in_(sorted(ids))))
-    return {row.id: _user(row) for row in rows}
+    return {row.id: user_of(row) for row in rows}
 
 
-def _user(row: sa.Row[Any]) -> User:
+def user_of(row: sa.Row[Any]) -> User:
+    """The user in a row of their table."""
     return User(
         id=row.id,
         email=row.email,
@@ -259,4 +276,5 @@ def _user(row: sa.Row[Any]) -> User:
         is_service=row.is_service,
         date_joined=from_micros(row.date_joined),
         last_login=maybe_from_micros(row.last_login),
+        directory_id=row.directory_id,
     )

@@ -37,9 +37,40 @@ users = sa.Table(
     sa.Column("is_service", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("date_joined", _Instant, nullable=False),
     sa.Column("last_login", _Instant),
+    sa.Column("directory_id", sa.Text),  # entryUUID or objectGUID of who a directory says it is
     sqlite_autoincrement=True,
 )
 sa.Index("users_email", sa.func.lower(users.c.email), unique=True)
+sa.Index("users_directory_id", users.c.directory_id, unique=True)
+
+groups = sa.Table(
+    "groups",
+    metadata,
+    _key(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False, server_default=""),
+    sa.Column("role", sa.Text),
+    sa.Column("updated", _Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("groups_name", sa.func.lower(groups.c.name), unique=True)
+
+group_users = sa.Table(
+    "group_users",
+    metadata,
+    sa.Column("group_id", sa.ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+group_groups = sa.Table(
+    "group_groups",
+    metadata,
+    sa.Column("group_id", sa.ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("member_id", sa.ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+    comment="groups whose members are members of another group as well",
+)
 
 tokens = sa.Table(
     "tokens",
@@ -208,6 +239,19 @@ UNSCHEDULED = sa.text(
     " AND (frequency <> 'manually' OR schedule IS NOT NULL)"
 )
 """Connections that are to run by themselves, of which nobody has said yet when."""
+
+group_mappings = sa.Table(
+    "group_mappings",
+    metadata,
+    _key(),
+    sa.Column("connection_id", sa.ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("ldap_group", sa.Text, nullable=False),
+    # A group that a mapping names can't be deleted.
+    sa.Column("group_id", sa.ForeignKey("groups.id"), nullable=False, index=True),
+    sa.Column("last_modified", _Instant, nullable=False),
+    sa.UniqueConstraint("connection_id", "ldap_group", "group_id"),
+    sqlite_autoincrement=True,
+)
 
 sa.Index("connections_unscheduled", connections.c.id, sqlite_where=UNSCHEDULED, postgresql_where=UNSCHEDULED)
 

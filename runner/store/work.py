@@ -1,6 +1,7 @@
 """Business units, applications and projects, as the API lists and makes them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from runner.store.pages import Cut, contains, cut
 from runner.store.rows import insert
-from runner.store.schema import applications, business_units, projects
+from runner.store.schema import applications, business_units, connections, projects
 from runner.store.values import from_micros, to_micros
 
 
@@ -109,6 +110,28 @@ def business_unit(c: sa.Connection, business_unit_id: int) -> BusinessUnit | Non
     return None if row is None else _business_unit(row)
 
 
+def change_business_unit(c: sa.Connection, business_unit_id: int, *, name: str) -> bool:
+    """Rename a business unit; False if another has this name."""
+    same = sa.and_(business_units.c.name == name, business_units.c.id != business_unit_id)
+    if c.scalar(sa.select(business_units.c.id).where(same)) is not None:
+        return False
+    c.execute(
+        sa.update(business_units)
+        .where(business_units.c.id == business_unit_id)
+        .values(name=name, slug=slug(name))
+    )
+    return True
+
+
+def delete_business_unit(c: sa.Connection, business_unit_id: int) -> bool:
+    """Remove a business unit; False if an application belongs to it."""
+    inside = sa.select(applications.c.id).where(applications.c.business_unit_id == business_unit_id)
+    if c.scalar(inside.limit(1)) is not None:
+        return False
+    c.execute(sa.delete(business_units).where(business_units.c.id == business_unit_id))
+    return True
+
+
 def create_business_unit(c: sa.Connection, *, name: str, now: datetime) -> int | None:
     """Add a business unit; the id, or None if there is one of this name."""
     if c.scalar(sa.select(business_units.c.id).where(business_units.c.name == name)) is not None:
@@ -161,6 +184,29 @@ def create_application(
         priority=priority,
         created=to_micros(now),
     )
+
+
+def change_application(c: sa.Connection, there: Application, values: Mapping[str, Any]) -> bool:
+    """Change columns of an application; False if its business unit has one of this name."""
+    name = values.get("name", there.name)
+    same = sa.and_(
+        applications.c.business_unit_id == values.get("business_unit_id", there.business_unit_id),
+        applications.c.name == name,
+        applications.c.id != there.id,
+    )
+    if c.scalar(sa.select(applications.c.id).where(same)) is not None:
+        return False
+    c.execute(sa.update(applications).where(applications.c.id == there.id).values(**values, slug=slug(name)))
+    return True
+
+
+def delete_application(c: sa.Connection, application_id: int) -> bool:
+    """Remove an application; False if a project belongs to it."""
+    inside = sa.select(projects.c.id).where(projects.c.application_id == application_id)
+    if c.scalar(inside.limit(1)) is not None:
+        return False
+    c.execute(sa.delete(applications).where(applications.c.id == application_id))
+    return True
 
 
 def _application(row: sa.Row[Any]) -> Application:
@@ -225,6 +271,33 @@ def create_project(
         created=micros,
         updated=micros,
     )
+
+
+def change_project(c: sa.Connection, there: Project, values: Mapping[str, Any], *, now: datetime) -> bool:
+    """Change columns of a project; False if its application has one of this name."""
+    name = values.get("name", there.name)
+    same = sa.and_(
+        projects.c.application_id == values.get("application_id", there.application_id),
+        projects.c.name == name,
+        projects.c.id != there.id,
+    )
+    if c.scalar(sa.select(projects.c.id).where(same)) is not None:
+        return False
+    c.execute(
+        sa.update(projects)
+        .where(projects.c.id == there.id)
+        .values(**values, slug=slug(name), updated=to_micros(now))
+    )
+    return True
+
+
+def delete_project(c: sa.Connection, project_id: int) -> bool:
+    """Remove a project with its tasks; False if a connection has, or had, to do with it."""
+    used = sa.select(connections.c.id).where(connections.c.project_id == project_id)
+    if c.scalar(used.limit(1)) is not None:
+        return False
+    c.execute(sa.delete(projects).where(projects.c.id == project_id))
+    return True
 
 
 def _project(row: sa.Row[Any]) -> Project:

@@ -14,7 +14,7 @@ from runner.server.replies import not_found, reply
 from runner.server.sdelements import shapes
 from runner.server.sdelements.shapes import JobStyle
 from runner.server.unit import reading, systems_of
-from runner.store import accounts, approvals, work
+from runner.store import accounts, approvals, groups, work
 from runner.store import listing as store
 from runner.store.accounts import Scope
 from runner.store.listing import JobView, Wanted
@@ -67,7 +67,10 @@ def looked_up(c: sa.Connection, style: JobStyle, views: list[JobView]) -> JobSty
         wanted |= {view.user_id for view in views}
     if "triggered_by" in style.expand:
         wanted |= {view.triggered_by_id for view in views}
-    return style._replace(users=accounts.users_by_id(c, wanted - {None})) if wanted else style  # type: ignore[arg-type]  # None is taken out
+    known = {ident for ident in wanted if ident is not None}
+    if not known:
+        return style
+    return style._replace(users=accounts.users_by_id(c, known), groups=groups.of_users(c, known))
 
 
 async def show_job(request: Request) -> Response:

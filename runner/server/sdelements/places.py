@@ -176,7 +176,8 @@ async def _create(
     return reply(await writing(request, create, Scope.ADMIN), 201)
 
 
-def _checked(value: Any, ident: int) -> Any:
+def checked(value: Any, ident: int) -> Any:
+    """What was written in this transaction, read again."""
     assert value is not None, ident  # it was written in this transaction
     return value
 
@@ -189,7 +190,7 @@ async def create_business_unit(request: Request) -> Response:
         name = fields.text("name", required=True, blank=False, longest=255)
         fields.done()
         made = work.create_business_unit(c, name=name or "", now=now)
-        return made, lambda ident: business_unit(_checked(work.business_unit(c, ident), ident))
+        return made, lambda ident: business_unit(checked(work.business_unit(c, ident), ident))
 
     return await _create(request, make)
 
@@ -210,7 +211,7 @@ async def create_application(request: Request) -> Response:
         made = work.create_application(
             c, business_unit_id=unit or 0, name=name or "", priority=priority, now=now
         )
-        return made, lambda ident: application(_checked(work.application(c, ident), ident))
+        return made, lambda ident: application(checked(work.application(c, ident), ident))
 
     return await _create(request, make)
 
@@ -229,6 +230,6 @@ async def create_project(request: Request) -> Response:
         made = work.create_project(
             c, application_id=owner or 0, name=name or "", description=description, now=now
         )
-        return made, lambda ident: project(_checked(work.project(c, ident), ident))
+        return made, lambda ident: project(checked(work.project(c, ident), ident))
 
     return await _create(request, make)

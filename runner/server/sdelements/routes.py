@@ -10,16 +10,20 @@ from runner.server.sdelements import (
     connection_changes,
     connections,
     deeds,
+    group_mappings,
+    groups,
     initiate,
     jobs,
     journal,
     notes,
     pausing,
+    place_changes,
     places,
     reference,
     status,
     tasks,
     tokens,
+    users,
 )
 from runner.server.sdelements.analysis_file import post_file
 
@@ -33,7 +37,10 @@ def add_routes(router: APIRouter) -> None:
     _add_journal(router)
     _add_file_import(router)
     _add_connections(router)
+    group_mappings.add_routes(router, ROOT)
     _add_places(router)
+    users.add_routes(router, ROOT)
+    groups.add_routes(router, ROOT)
     _add_tasks(router, f"{ROOT}/projects/{{project_id:number}}")
     _add_reference(router)
     _add_administration(router)
@@ -167,7 +174,7 @@ def _add_connections(router: APIRouter) -> None:
 
 def _add_places(router: APIRouter) -> None:
     get, post = partial(add, router, "GET"), partial(add, router, "POST")
-    for path, key, answer, listed, shown, made, filters in (
+    for path, key, answer, listed, shown, made, changed, gone, filters in (
         (
             "projects",
             "project_id",
@@ -175,6 +182,8 @@ def _add_places(router: APIRouter) -> None:
             places.list_projects,
             places.show_project,
             places.create_project,
+            place_changes.change_project,
+            place_changes.delete_project,
             ("name", "slug", "search", "application", "expand"),
         ),
         (
@@ -184,6 +193,8 @@ def _add_places(router: APIRouter) -> None:
             places.list_applications,
             places.show_application,
             places.create_application,
+            place_changes.change_application,
+            place_changes.delete_application,
             ("name", "slug", "search", "business_unit", "expand"),
         ),
         (
@@ -193,6 +204,8 @@ def _add_places(router: APIRouter) -> None:
             places.list_business_units,
             places.show_business_unit,
             places.create_business_unit,
+            place_changes.change_business_unit,
+            place_changes.delete_business_unit,
             ("name", "slug", "search"),
         ),
     ):
@@ -214,6 +227,14 @@ def _add_places(router: APIRouter) -> None:
                 also=(413, 415),
             ),
         )
+        one = f"{root}{{{key}:number}}/"
+        for method in ("PATCH", "PUT"):
+            described = Op(
+                summary=f"Change one of the {name}", body=f"Changed{answer}", answer=answer, also=(413, 415)
+            )
+            add(router, method, one, changed, described)
+        removed = Op(summary=f"Remove one of the {name} that nothing belongs to", status=204, also=(409,))
+        add(router, "DELETE", one, gone, removed)
 
 
 def _add_tasks(router: APIRouter, root: str) -> None:

@@ -1,6 +1,6 @@
 """Things of the store as the API shows them: users, connections, jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from runner.server.sdelements.params import masked
 from runner.store.accounts import ROLE_NAMES, Role, User
 from runner.store.approvals import Approval
 from runner.store.connections import Entry
+from runner.store.groups import Group
 from runner.store.listing import JobView
 from runner.store.values import from_json, from_micros
 
@@ -27,8 +28,13 @@ def micros(value: int | None) -> str | None:
     return None if value is None else instant(from_micros(value))
 
 
-def user(value: User) -> Shown:
-    """A user, as ``expand=`` shows one."""
+def group_id(number: int) -> str:
+    """The id of a group as the API writes it."""
+    return f"G{number}"
+
+
+def user(value: User, groups: Sequence[Group] = ()) -> Shown:
+    """A user who is in these groups."""
     names = {role.value: name for role, name in ROLE_NAMES.items()}
     return {
         "id": value.id,
@@ -40,7 +46,7 @@ def user(value: User) -> Shown:
         "is_active": value.is_active,
         "is_superuser": value.is_superuser,
         "role": {"id": value.role, "name": names.get(value.role, names[Role.NONE])},
-        "groups": [],
+        "groups": [{"id": group_id(one.id), "name": one.name, "role": one.role} for one in groups],
         "password_reset_in_progress": False,
     }
 
@@ -89,6 +95,7 @@ class JobStyle(NamedTuple):
     include: frozenset[str] = frozenset()
     expand: frozenset[str] = frozenset()
     users: Mapping[int, User] = {}
+    groups: Mapping[int, Sequence[Group]] = {}
     approvals: Mapping[int, Approval] = {}
 
 
@@ -122,7 +129,7 @@ def _approval(value: Approval | None) -> Shown | None:
 
 def _person(field: str, ident: int | None, email: str | None, style: JobStyle) -> Any:
     known = None if ident is None or field not in style.expand else style.users.get(ident)
-    return (email or "") if known is None else user(known)
+    return (email or "") if known is None else user(known, style.groups.get(known.id, ()))
 
 
 def _connection_of(view: JobView, style: JobStyle) -> Shown:

@@ -20,6 +20,7 @@ ON_BOTH = {
     "test_server_initiate",
     "test_server_jobs",
     "test_server_journal",
+    "test_server_people",
 }
 """Files whose tests run on PostgreSQL as well: their queries differ between the two."""
 

@@ -49,6 +49,36 @@ def test_a_name_is_taken_once(server: Running) -> None:
     ]
 
 
+def test_places_are_changed_moved_and_removed(server: Running) -> None:
+    """What stands in a place is renamed, moved and removed; what others belong to is not."""
+    admin = server.admin()
+    for path, body in (
+        ("business-units/", {"name": "General"}),
+        ("business-units/", {"name": "Special"}),
+        ("applications/", {"name": "Portal", "business_unit": 1}),
+        ("projects/", {"name": "Shop", "application": 1}),
+    ):
+        assert admin.post(path, json=body).status_code == 201
+    assert admin.patch("business-units/2/", json={"name": "Other"}).json()["slug"] == "other"
+    assert admin.patch("business-units/2/", json={"name": "General"}).status_code == 400
+    moved = admin.patch("applications/1/", json={"business_unit": 2, "priority": "1-high"}).json()
+    assert (moved["business_unit"], moved["priority"], moved["name"]) == (2, "1-high", "Portal")
+    changed = admin.patch("projects/1/", json={"archived": True, "description": None, "name": "Web"}).json()
+    assert (changed["archived"], changed["slug"]) == (True, "web")
+    for path in ("business-units/2/", "applications/1/"):
+        assert admin.delete(path).status_code == 409
+    for path in ("projects/1/", "applications/1/", "business-units/2/"):
+        assert admin.delete(path).status_code == 204
+        assert admin.get(path).status_code == admin.delete(path).status_code == 404
+
+
+def test_a_project_with_a_history_is_archived_only(server: Running) -> None:
+    """A project that connections have to do with stays."""
+    project = server.project()
+    server.connection(project_id=project)
+    assert server.admin().delete(f"projects/{project}/").status_code == 409
+
+
 def test_tasks_are_listed_and_filtered(server: Running) -> None:
     """Ids are "project-task"; the filters narrow; ``include`` and ``expand`` add."""
     project, admin = server.project(), server.admin()

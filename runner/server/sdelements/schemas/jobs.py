@@ -76,21 +76,6 @@ _CHANGE: dict[str, Schema] = {
     "why": TEXT,
 }
 JOBS: dict[str, Schema] = {
-    "User": thing(
-        {
-            "id": INTEGER,
-            "email": TEXT,
-            "first_name": TEXT,
-            "last_name": TEXT,
-            "last_login": MAYBE_INSTANT,
-            "date_joined": INSTANT,
-            "is_active": BOOLEAN,
-            "is_superuser": BOOLEAN,
-            "role": thing({"id": TEXT, "name": TEXT}),
-            "groups": {"type": "array"},
-            "password_reset_in_progress": BOOLEAN,
-        }
-    ),
     "JobConnection": thing(_CONNECTION_OF_JOB, optional=("params", "project")),
     "Job": thing({**_JOB, **_JOB_MORE}, optional=tuple(_JOB_MORE)),
     "FileJob": thing(

@@ -18,6 +18,7 @@ from runner.server.sdelements.schemas.parts import (
 _PLACES: dict[str, Schema] = {
     "BusinessUnit": thing({"id": INTEGER, "name": TEXT, "slug": TEXT, "created": INSTANT}),
     "NewBusinessUnit": asked({"name": TEXT}, "name"),
+    "ChangedBusinessUnit": asked({"name": TEXT}),
     "Application": thing(
         {
             "id": INTEGER,
@@ -31,6 +32,7 @@ _PLACES: dict[str, Schema] = {
     "NewApplication": asked(
         {"name": TEXT, "business_unit": INTEGER, "priority": TEXT}, "name", "business_unit"
     ),
+    "ChangedApplication": asked({"name": TEXT, "business_unit": INTEGER, "priority": TEXT}),
     "Project": thing(
         {
             "id": INTEGER,
@@ -50,7 +52,12 @@ _PLACES: dict[str, Schema] = {
         }
     ),
     "NewProject": asked(
-        {"name": TEXT, "application": INTEGER, "description": MAYBE_TEXT}, "name", "application"
+        {"name": TEXT, "application": INTEGER, "description": MAYBE_TEXT, "archived": FLAG},
+        "name",
+        "application",
+    ),
+    "ChangedProject": asked(
+        {"name": TEXT, "application": INTEGER, "description": MAYBE_TEXT, "archived": FLAG}
     ),
 }
 

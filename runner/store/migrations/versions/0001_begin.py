@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("is_service", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("date_joined", sa.BigInteger(), nullable=False),
         sa.Column("last_login", sa.BigInteger(), nullable=True),
+        sa.Column("directory_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )
@@ -413,3 +414,54 @@ def upgrade() -> None:
         comment="which readings of a run were proven whole, and how large the target was",
     )
     op.create_index("users_email", "users", [sa.text("lower(email)")], unique=True)
+    op.create_index("users_directory_id", "users", ["directory_id"], unique=True)
+    op.create_table(
+        "groups",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.Column("role", sa.Text(), nullable=True),
+        sa.Column("updated", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("groups_name", "groups", [sa.text("lower(name)")], unique=True)
+    op.create_table(
+        "group_users",
+        sa.Column("group_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["group_id"], ["groups.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("group_id", "user_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_group_users_user_id"), "group_users", ["user_id"], unique=False)
+    op.create_table(
+        "group_groups",
+        sa.Column("group_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("member_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["group_id"], ["groups.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["member_id"], ["groups.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("group_id", "member_id"),
+        comment="groups whose members are members of another group as well",
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_group_groups_member_id"), "group_groups", ["member_id"], unique=False)
+    op.create_table(
+        "group_mappings",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("connection_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("ldap_group", sa.Text(), nullable=False),
+        sa.Column("group_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_modified", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["connection_id"], ["connections.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["group_id"], ["groups.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("connection_id", "ldap_group", "group_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_group_mappings_group_id"), "group_mappings", ["group_id"], unique=False)
