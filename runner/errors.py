@@ -13,7 +13,8 @@
     │   ├── AccessDenied           a person must renew a credential
     │   ├── TlsFailed              a person must look at a certificate
     │   ├── TryLater               the other side may take it later
-    │   │   └── Unreachable        nobody answered
+    │   │   ├── Unreachable        nobody answered
+    │   │   └── OutcomeUnknown     a write was sent, and its answer never came
     │   ├── BadInput               the file or answer itself is wrong
     │   └── IncompleteRead         less was read than there is
     ├── SkipRecord                 one record can't be handled, the others can
@@ -142,6 +143,10 @@ class TryLater(ConnectorFailure):
 
 class Unreachable(TryLater):
     """Nobody answered at the configured address."""
+
+
+class OutcomeUnknown(TryLater):
+    """A write was sent and its answer never came: it may have been made, so look before it is repeated."""
 
 
 class BadInput(ConnectorFailure):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from runner.model.changes import Change, ChangeOutcome, Complete, StoredChange, Values
 from runner.model.jobs import Kind
+from runner.model.network import Network
 from runner.model.platform import Project, Task
 
 
@@ -122,6 +123,13 @@ class Context(Protocol):
     @property
     def now(self) -> datetime:
         """When the run began, UTC."""
+
+    @property
+    def network(self) -> Network:
+        """The administrator's rules for the network, to be handed to whatever connects.
+
+        They allow writing inside ``apply`` only.
+        """
 
     def reading(self, name: str, *, target_size: int | None = None) -> Reading:
         """Begin a reading; ``target_size`` = how many things the run could destroy."""

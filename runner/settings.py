@@ -29,6 +29,7 @@ from pydantic import (
 from runner.errors import SettingsInvalid
 from runner.model import calendar
 from runner.model.jobs import Frequency
+from runner.model.network import METADATA, Network, Where, parse_rule
 
 ETC = Path("/etc/integration-runner")
 
@@ -179,13 +180,37 @@ class Scheduler(Section):
 
 
 class Safety(Section):
-    """What a run may destroy without a person."""
+    """What a run may destroy without a person, and what connections may reach."""
 
     max_destructive: int = Field(100, ge=0, description="destructive changes in one run")
     max_destructive_share: Share = Field(0.2, description="of the things the run could destroy")
     destructive_floor: int = Field(5, ge=0, description="at or below it counts and shares stop nothing")
     max_pass_share: Share = Field(1.0, description="of the tasks covered that may turn to pass in one run")
     max_creates: int = Field(0, ge=0, description="creations in one run outside; 0 = without limit")
+    unverified_tls: Where = Field(
+        Where.LOOPBACK,
+        description='TLS without a look at the certificate, for connections that ask for it: "refuse", '
+        '"loopback" (on this machine only) or "allow"',
+    )
+    egress_deny: list[Annotated[str, _written(parse_rule)]] = Field(
+        list(METADATA),
+        description='what connections never reach: networks, addresses, host names ("*.example.com")',
+    )
+    egress_allow: list[Annotated[str, _written(parse_rule)]] = Field(
+        [], description="if anything stands here, connections reach nothing else"
+    )
+
+    def network(self) -> Network:
+        """The rules for the network, as a run takes them along."""
+        return Network(
+            deny=tuple(self.egress_deny),
+            allow=tuple(self.egress_allow),
+            unverified_tls=self.unverified_tls,
+        )
+
+
+DAEMON_ONLY = frozenset({"unverified_tls", "egress_deny", "egress_allow"})
+"""Names in ``[safety]`` that no connection can set for itself."""
 
 
 class Retention(Section):
@@ -248,6 +273,8 @@ def overridden(safety: Safety, values: Mapping[str, Any]) -> Safety:
     """
     if not values:
         return safety
+    if fixed := sorted(DAEMON_ONLY & values.keys()):
+        raise SettingsInvalid(f"safety.{fixed[0]}: only the daemon's configuration can set this")
     try:
         return Safety.model_validate({**safety.model_dump(), **values}, strict=True)
     except ValidationError as error:

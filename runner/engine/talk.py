@@ -148,6 +148,7 @@ class Talk:
             attachment=attachment,
             memory=self._claim.memory,
             now=self._around.clock().isoformat(),
+            network=self._around.safety.network().to_json(),
             memory_limit=self._around.memory_limit,
             first_sequence=first,
             resume_only=resume_only,

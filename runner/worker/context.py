@@ -5,6 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from runner.errors import Internal
 from runner.messages import LONGEST, encode, parse_from_main
 from runner.model.changes import Complete
+from runner.model.network import Network
 from runner.model.platform import Meaning, Project, Task, Verification
 from runner.ports import Attachment, JobInfo
 
@@ -110,6 +112,7 @@ class PipeContext:
         self._scratch_root = scratch
         self._scratch: Path | None = None
         self.now = datetime.fromisoformat(envelope["now"])
+        self.network = replace(Network.of(envelope["network"]), reads_only=True)
         self.totals: dict[str, int] = {}
         self.sentences: list[str] = []
         self.remembered: dict[str, Any] = {}
@@ -122,6 +125,10 @@ class PipeContext:
         if self._scratch is None:
             self._scratch = Path(tempfile.mkdtemp(dir=self._scratch_root))
         return self._scratch
+
+    def allow_writing(self, allowed: bool) -> None:
+        """Whether what the connector opens from here on may write."""
+        self.network = replace(self.network, reads_only=not allowed)
 
     def close(self) -> None:
         """Remove what the job left in its scratch folder."""

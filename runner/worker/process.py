@@ -146,6 +146,7 @@ class Worker:
 
     def _apply(self, changes: list[dict[str, Any]]) -> None:
         connector, context = self._writer()
+        context.allow_writing(True)
         batch = [_stored(change) for change in changes]
         waiting = {change.sequence for change in batch}
         rows: list[list[Any]] = []
@@ -167,6 +168,7 @@ class Worker:
 
     def _current(self, kind: str, keys: list[str]) -> None:
         connector, context = self._writer()
+        context.allow_writing(False)
         found = connector.current(context, kind, keys)
         self.send(encode("current", values={key: values_to_json(found.get(key)) for key in keys}))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.model.changes import Complete
+from runner.model.network import Network
 from runner.model.platform import Meaning, Project, Task, Verification
 from runner.ports import Attachment, JobInfo, PlatformReader, Reading
 
@@ -97,6 +98,7 @@ class RecordingContext:
         self.memory: Mapping[str, Any] = memory or {}
         self.scratch = scratch
         self.now = datetime(2026, 3, 2, tzinfo=UTC)
+        self.network = Network(reads_only=True)
         self.readings: list[RecordingReading] = []
         self.remembered: dict[str, Any] = {}
         self.sentences: list[str] = []

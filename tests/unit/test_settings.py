@@ -66,6 +66,23 @@ def test_ceilings_of_a_connection_replace_single_ones() -> None:
     assert (own.max_destructive, own.max_destructive_share) == (50, 1.0)
 
 
+@pytest.mark.parametrize("name", ["unverified_tls", "egress_deny", "egress_allow"])
+def test_no_connection_loosens_the_rules_for_the_network(name: str) -> None:
+    """What may be reached is the daemon's to say."""
+    with pytest.raises(SettingsInvalid, match="only the daemon's configuration"):
+        settings.overridden(settings.Safety(), {name: []})
+
+
+def test_rules_for_the_network_are_checked(tmp_path: Path) -> None:
+    """A rule is a network, an address or a name; what is none is refused with its text."""
+    rules = read(tmp_path, "[safety]\negress_deny = ['10.1.2.3/8', '*.corp.example']").safety.network()
+    assert rules.refuses("any.example", "10.9.9.9")
+    assert rules.refuses("db.corp.example", "192.0.2.1")
+    assert not rules.refuses("corp.example", "192.0.2.1")
+    with pytest.raises(SettingsInvalid, match=r"neither a network"):
+        read(tmp_path, "[safety]\negress_deny = ['10.0.0.0/99']")
+
+
 def test_environment_overrides_files_and_files_defaults(tmp_path: Path) -> None:
     """The order is default, file, drop-in, environment."""
     (tmp_path / "conf.d").mkdir()
