@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from runner.errors import Reason
 from runner.model.changes import ChangeState, Op, Target
+from runner.model.findings import FindingRow
 
 PLAN_ROWS = 500
 """Changes in one message at the most."""
@@ -66,6 +67,13 @@ class Read(_Message):
     target_size: int | None = None
     why: str = ""
     additions_hold: bool = False
+
+
+class Findings(_Message):
+    """Some of what an import found, by sort."""
+
+    m: Literal["findings"] = "findings"
+    rows: Annotated[list[FindingRow], Field(max_length=PLAN_ROWS)]
 
 
 class Planned(_Message):
@@ -138,7 +146,9 @@ class Answer(_Message):
     value: Any
 
 
-FromWorker = Plan | Read | Planned | Outcomes | CurrentIs | Ask | Progress | LogLine | Failed | Answer
+FromWorker = (
+    Plan | Read | Findings | Planned | Outcomes | CurrentIs | Ask | Progress | LogLine | Failed | Answer
+)
 
 _from_worker: TypeAdapter[FromWorker] = TypeAdapter(Annotated[FromWorker, Field(discriminator="m")])
 

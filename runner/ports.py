@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict
 
 from runner.model.changes import Change, ChangeOutcome, Complete, StoredChange, Values
+from runner.model.findings import FindingRow
 from runner.model.jobs import Kind
 from runner.model.network import Network
 from runner.model.platform import Project, Task
@@ -117,6 +118,10 @@ class Context(Protocol):
         """What earlier runs of the connection remembered."""
 
     @property
+    def mapping(self) -> str:
+        """The connection's own mapping from weaknesses to tasks, CSV as people wrote it; "" = none."""
+
+    @property
     def scratch(self) -> Path:
         """A folder of the job's own, empty at its start and gone after it."""
 
@@ -136,6 +141,9 @@ class Context(Protocol):
 
     def remember(self, key: str, value: Any) -> None:
         """Keep a JSON value for the connection's next run, if this one succeeds."""
+
+    def found(self, row: FindingRow) -> None:
+        """Have a sort of finding kept with the job, for people to look at."""
 
     def say(self, sentence: str) -> None:
         """Add a sentence to the result message."""

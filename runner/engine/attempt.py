@@ -20,11 +20,11 @@ from runner.engine.making import Making
 from runner.engine.talk import ConnectorFailed, Surroundings, Talk, out_of_turn
 from runner.errors import Internal, Reason, RunnerError, SettingsInvalid
 from runner.log import redactor
-from runner.messages import Plan, Planned, PlanRow, Read
+from runner.messages import Findings, Plan, Planned, PlanRow, Read
 from runner.model.changes import ChangeState
 from runner.model.jobs import Claim, Job, Outcome
 from runner.settings import Safety, overridden
-from runner.store import approvals, changes, rescue
+from runner.store import approvals, changes, findings, rescue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Attempt:
 
     def _plan(self, first: int) -> Planned:
         self._talk.begin(first=first, resume_only=False)
-        following = first
+        following, found = first, 1
         while True:
             message = self._talk.receive()
             match message:
@@ -89,6 +89,10 @@ class Attempt:
                 case Read():
                     self._ledger.write_ahead(partial(_add_read, job=self._job, read=message))
                     self._eventful = self._eventful or not message.complete
+                case Findings(rows=rows):
+                    add = partial(findings.add, job=self._job, first=found, rows=rows)
+                    self._ledger.write_ahead(add)
+                    found += len(rows)
                 case Planned():
                     self._ledger.catch_up()
                     if message.rows != following - first:

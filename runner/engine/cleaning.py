@@ -13,8 +13,20 @@ import structlog
 
 from runner.engine.catalogue import System, is_secret
 from runner.errors import RunnerError
-from runner.messages import Failed, FromWorker, LogLine, OutcomeRow, Outcomes, Plan, Planned, PlanRow, Read
+from runner.messages import (
+    Failed,
+    Findings,
+    FromWorker,
+    LogLine,
+    OutcomeRow,
+    Outcomes,
+    Plan,
+    Planned,
+    PlanRow,
+    Read,
+)
 from runner.model.changes import Target
+from runner.model.findings import FindingRow
 from runner.model.jobs import Connection
 from runner.secrets import MASK, Redactor
 
@@ -50,6 +62,8 @@ class Cleaner:
                 return message.model_copy(update={"rows": [self.outcome(row) for row in rows]})
             case Read(name=name, why=why):
                 return message.model_copy(update={"name": self._known(name), "why": self._text(why)})
+            case Findings(rows=rows):
+                return message.model_copy(update={"rows": [self._finding(row) for row in rows]})
             case Planned(sentences=sentences, totals=totals):
                 told = {
                     "sentences": [self._text(sentence) for sentence in sentences],
@@ -92,6 +106,15 @@ class Cleaner:
             # What is sent is read back from the journal: there a mask would be sent as a password.
             self.tainted.add(row.sequence)
         return clean
+
+    def _finding(self, row: FindingRow) -> FindingRow:
+        return row._replace(
+            category=self._known(row.category),
+            severity=self._known(row.severity),
+            via=self._known(row.via),
+            tasks=[self._known(task) for task in row.tasks],
+            examples=[self._known(example) for example in row.examples],
+        )
 
     def _known(self, text: str) -> str:
         return self._redactor.replace_known(text)

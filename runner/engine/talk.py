@@ -18,9 +18,9 @@ from runner.engine.workers import Budget, Wake, Worker
 from runner.errors import Internal, RunnerError
 from runner.log import redactor
 from runner.messages import Ask, Failed, FromWorker, LogLine, Progress, encode
-from runner.model.jobs import Claim
+from runner.model.jobs import Claim, Kind
 from runner.settings import Safety
-from runner.store import claims, platform
+from runner.store import claims, mappings, platform
 from runner.store.database import Database
 
 M = TypeVar("M")
@@ -147,12 +147,20 @@ class Talk:
             },
             attachment=attachment,
             memory=self._claim.memory,
+            mapping=self._mapping(),
             now=self._around.clock().isoformat(),
             network=self._around.safety.network().to_json(),
             memory_limit=self._around.memory_limit,
             first_sequence=first,
             resume_only=resume_only,
         )
+
+    def _mapping(self) -> str:
+        connection = self._claim.connection
+        if connection.kind is not Kind.ANALYSIS:
+            return ""
+        with self._around.database.read() as c:
+            return mappings.read(c, connection.id)
 
 
 def out_of_turn(message: FromWorker) -> Internal:

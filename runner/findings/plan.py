@@ -4,10 +4,11 @@ One analysis session, then one change for each task whose verification changes, 
 findings did. A scan that says what stands already plans nothing, not even the session.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from runner.errors import ConfigRejected
+from runner.errors import ConfigRejected, Refused
 from runner.findings.mapping import Rule, TaskIndex
+from runner.findings.mapping_table import read_mapping
 from runner.findings.matched import Matched
 from runner.findings.memory import KEY, Memory
 from runner.findings.params import AnalysisParams
@@ -19,17 +20,17 @@ from runner.model.changes import Change, Complete
 from runner.ports import Context
 
 
-def plan_import(
-    ctx: Context, scan: Scan, tally: Tally, params: AnalysisParams, *, rules: Iterable[Rule] = ()
-) -> Iterator[Change]:
+def plan_import(ctx: Context, scan: Scan, tally: Tally, params: AnalysisParams) -> Iterator[Change]:
     """The changes that ``scan`` with its findings makes to the project of ``ctx``.
 
-    Says what it concluded, counts, and remembers for the next import. ``rules`` are the
-    connection's own mapping. ``ConfigRejected`` if there are findings and not one of them
-    has a task to go to.
+    Says what it concluded, counts, has the findings kept, and remembers for the next import.
+    ``ConfigRejected`` if there are findings and not one of them has a task to go to, or if the
+    connection's mapping can't be used.
     """
-    index = TaskIndex(ctx.platform.tasks(), rules)
+    index = TaskIndex(ctx.platform.tasks(), _rules(ctx))
     matched = Matched.of(index, tally)
+    for row in matched.rows(index):
+        ctx.found(row)
     if tally.total and not matched.groups:
         raise _nowhere_to_go(ctx, tally)
     last = Memory.of(ctx.memory)
@@ -60,6 +61,13 @@ def plan_import(
     if changes:
         yield verdicts.session()
         yield from changes
+
+
+def _rules(ctx: Context) -> list[Rule]:
+    try:
+        return read_mapping(ctx.mapping) if ctx.mapping else []
+    except Refused as error:
+        raise ConfigRejected(f"{error.message} Correct it and put it in place again.") from error
 
 
 def _prove(ctx: Context, *, size: int, target: int, mute: str) -> Complete | None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from runner.errors import Reason
 from runner.model.jobs import Job, Outcome
-from runner.store import queue
+from runner.store import findings, queue
 from runner.store.claims import DatabaseNow
 from runner.store.schema import changes, jobs, reads
 from runner.store.values import to_micros
@@ -80,3 +80,4 @@ def forget_attempt(c: sa.Connection, *, job: Job) -> None:
     """Drop what dead attempts of a job planned but never sent, and what they had read."""
     c.execute(sa.delete(changes).where(changes.c.job_id == job.id, changes.c.state == "planned"))
     c.execute(sa.delete(reads).where(reads.c.job_id == job.id))
+    findings.forget(c, job)

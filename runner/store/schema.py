@@ -337,6 +337,32 @@ reads = sa.Table(
     comment="which readings of a run were proven whole, and how large the target was",
 )
 
+findings = sa.Table(
+    "findings",
+    metadata,
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("category", sa.Text, nullable=False),
+    sa.Column("cwes", sa.Text, nullable=False),  # JSON array of numbers
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("via", sa.Text, nullable=False),
+    sa.Column("mapped", sa.Boolean, nullable=False),
+    sa.Column("tasks", sa.Text, nullable=False),  # JSON array
+    sa.Column("examples", sa.Text, nullable=False),  # JSON array
+    sqlite_with_rowid=False,
+    comment="what an import found, a row per weakness, and where it went",
+)
+
+mappings = sa.Table(
+    "mappings",
+    metadata,
+    sa.Column("connection_id", sa.ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("csv", sa.Text, nullable=False),
+    sa.Column("updated", _Instant, nullable=False),
+    comment="which tasks a connection's findings speak about, in its own words",
+)
+
 changes = sa.Table(
     "changes",
     metadata,

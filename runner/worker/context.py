@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import Internal
-from runner.messages import LONGEST, encode, parse_from_main
+from runner.messages import LONGEST, PLAN_ROWS, encode, parse_from_main
 from runner.model.changes import Complete
+from runner.model.findings import FindingRow
 from runner.model.network import Network
 from runner.model.platform import Meaning, Project, Task, Verification
 from runner.ports import Attachment, JobInfo
@@ -109,6 +110,7 @@ class PipeContext:
         )
         self.platform = PipePlatform(send, receive)
         self.memory: Mapping[str, Any] = envelope["memory"]
+        self.mapping: str = envelope.get("mapping", "")
         self._scratch_root = scratch
         self._scratch: Path | None = None
         self.now = datetime.fromisoformat(envelope["now"])
@@ -116,6 +118,7 @@ class PipeContext:
         self.totals: dict[str, int] = {}
         self.sentences: list[str] = []
         self.remembered: dict[str, Any] = {}
+        self._found: list[FindingRow] = []
         self._send = send
         self._last_progress = 0.0
 
@@ -140,6 +143,17 @@ class PipeContext:
 
     def remember(self, key: str, value: Any) -> None:
         self.remembered[key] = value
+
+    def found(self, row: FindingRow) -> None:
+        self._found.append(row)
+        if len(self._found) == PLAN_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell main of the findings that wait."""
+        if self._found:
+            self._send(encode("findings", rows=self._found))
+            self._found = []
 
     def say(self, sentence: str) -> None:
         self.sentences.append(sentence)

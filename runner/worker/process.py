@@ -126,6 +126,7 @@ class Worker:
         for change in connector.plan(context):
             rows.add(change)
         rows.flush()
+        context.flush()
         self.send(
             encode(
                 "planned",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.model.changes import Complete
+from runner.model.findings import FindingRow
 from runner.model.network import Network
 from runner.model.platform import Meaning, Project, Task, Verification
 from runner.ports import Attachment, JobInfo, PlatformReader, Reading
@@ -88,6 +89,7 @@ class RecordingContext:
         automatic: bool = False,
         only: str | None = None,
         scratch: Path = Path(),
+        mapping: str = "",
     ) -> None:
         self.job = JobInfo(id=1, uuid="u-1", attempt=1, automatic=automatic, preview=False, only=only)
         self.params = params
@@ -97,10 +99,12 @@ class RecordingContext:
         self.platform: PlatformReader = ListedPlatform(tasks)
         self.memory: Mapping[str, Any] = memory or {}
         self.scratch = scratch
+        self.mapping = mapping
         self.now = datetime(2026, 3, 2, tzinfo=UTC)
         self.network = Network(reads_only=True)
         self.readings: list[RecordingReading] = []
         self.remembered: dict[str, Any] = {}
+        self.rows: list[FindingRow] = []  # findings told, by sort
         self.sentences: list[str] = []
         self.totals: dict[str, int] = {}
 
@@ -115,6 +119,9 @@ class RecordingContext:
 
     def remember(self, key: str, value: Any) -> None:
         self.remembered[key] = value
+
+    def found(self, row: FindingRow) -> None:
+        self.rows.append(row)
 
     def say(self, sentence: str) -> None:
         self.sentences.append(sentence)

@@ -360,3 +360,39 @@ def test_notes_are_bounded() -> None:
     assert len(after["note"]["findings"]) == 51
     assert sum(entry["count"] for entry in after["note"]["findings"]) == 10_000
     assert len(after["note"]["text"]) < 5000
+
+
+# --- the connection's own mapping, and what is kept to be looked at --------------------------
+
+MAPPING = "Countermeasure ID,Title,Weakness ID,Weakness Title,Confidence\n"
+
+
+def test_mapping_comes_before_all_else() -> None:
+    """The connection's mapping decides, before CWEs and categories; its confidence holds for silence."""
+    run = Import(finding(), mapping=MAPPING + "T4,,sql injection,,high\nT3,,Log Forging,,high\n")
+    assert run.verdicts["7-T4"] is Op.FAIL
+    assert run.change("7-T3").after["verification_status"] == "pass"  # type: ignore[index]
+    assert run.verdicts["7-T1"] is Op.PASS
+
+
+def test_custom_task_is_not_a_library_task() -> None:
+    """A rule for T8 says nothing of CT8."""
+    on = [make_task("CT8", cwes=(22,)), make_task("T193", catch_all=True)]
+    run = Import(finding(), on=on, mapping=MAPPING + "T8,,SQL Injection,,high\n")
+    assert run.verdicts.get("7-CT8") is not Op.FAIL
+
+
+def test_mapping_that_cannot_be_used_is_named() -> None:
+    """A mapping with a wrong line fails the run with the line, before anything is planned."""
+    with pytest.raises(ConfigRejected, match="line 2 names no weakness"):
+        Import(finding(), mapping=MAPPING + "T4,,,,\n")
+
+
+def test_findings_are_kept_by_sort() -> None:
+    """Each sort of finding is told once, the worst first, with where it went and why."""
+    run = Import(finding(), finding(identity="b"), finding(ODD, identity="c"))
+    assert [(row.category, row.count, row.via, row.mapped, row.tasks) for row in run.ctx.rows] == [
+        ("SQL Injection", 2, "cwe", True, ["T1"]),
+        ("Something New", 1, "catch_all", False, ["T193"]),
+    ]
+    assert run.ctx.rows[0].examples == ["a.java:1"]

@@ -400,6 +400,32 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "findings",
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("cwes", sa.Text(), nullable=False),
+        sa.Column("severity", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("via", sa.Text(), nullable=False),
+        sa.Column("mapped", sa.Boolean(), nullable=False),
+        sa.Column("tasks", sa.Text(), nullable=False),
+        sa.Column("examples", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "number"),
+        comment="what an import found, a row per weakness, and where it went",
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "mappings",
+        sa.Column("connection_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("csv", sa.Text(), nullable=False),
+        sa.Column("updated", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["connection_id"], ["connections.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("connection_id"),
+        comment="which tasks a connection's findings speak about, in its own words",
+    )
+    op.create_table(
         "reads",
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
