@@ -52,7 +52,7 @@ class Matched:
                 category=group.weakness.category,
                 cwes=list(group.weakness.cwes),
                 severity=group.severity.value,
-                count=group.count,
+                number=group.count,
                 via=match.via.value,
                 mapped=match.mapped,
                 tasks=[index.tasks[task].task_id for task in match.tasks],

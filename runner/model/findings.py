@@ -9,7 +9,7 @@ class FindingRow(NamedTuple):
     category: str  # as the scanner calls it, with subtype
     cwes: list[int]  # the primary one first
     severity: str  # the worst of them
-    count: int
+    number: int  # how many there are
     via: str  # what brought them to their tasks: rule, cwe, category, catch_all, nothing
     mapped: bool  # whether a task answers to them, rather than to whatever is left over
     tasks: list[str]  # as "T21"

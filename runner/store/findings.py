@@ -18,17 +18,17 @@ def add(c: sa.Connection, job: Job, *, first: int, rows: Sequence[FindingRow]) -
         [
             {
                 "job_id": job.id,
-                "number": number,
+                "sequence": sequence,
                 "category": row.category,
                 "cwes": to_json(row.cwes),
                 "severity": row.severity,
-                "count": row.count,
+                "number": row.number,
                 "via": row.via,
                 "mapped": row.mapped,
                 "tasks": to_json(row.tasks),
                 "examples": to_json(row.examples),
             }
-            for number, row in enumerate(rows, first)
+            for sequence, row in enumerate(rows, first)
         ],
     )
 
@@ -41,10 +41,10 @@ def forget(c: sa.Connection, job: Job) -> None:
 def page(
     c: sa.Connection, job_id: int, *, mapped: bool | None, after: int, limit: int
 ) -> list[tuple[int, FindingRow]]:
-    """Rows of a job past the number ``after``, each with its number; ``mapped`` None = all."""
-    query = sa.select(findings).where(*_of(job_id, mapped), findings.c.number > after)
+    """Rows of a job past the sequence number ``after``, each with its own; ``mapped`` None = all."""
+    query = sa.select(findings).where(*_of(job_id, mapped), findings.c.sequence > after)
     return [
-        (found.number, _row(found)) for found in c.execute(query.order_by(findings.c.number).limit(limit))
+        (found.sequence, _row(found)) for found in c.execute(query.order_by(findings.c.sequence).limit(limit))
     ]
 
 
@@ -54,7 +54,7 @@ def count(c: sa.Connection, job_id: int, *, mapped: bool | None) -> int:
     return c.scalar(query) or 0
 
 
-def _of(job_id: int, mapped: bool | None) -> list[sa.ColumnElement[bool]]:  # noqa: FBT001 - None, too, has a meaning
+def _of(job_id: int, mapped: bool | None) -> list[sa.ColumnElement[bool]]:
     wanted = [findings.c.job_id == job_id]
     return wanted if mapped is None else [*wanted, findings.c.mapped == mapped]
 
@@ -64,7 +64,7 @@ def _row(found: sa.Row[Any]) -> FindingRow:
         category=found.category,
         cwes=from_json(found.cwes),
         severity=found.severity,
-        count=found.count,
+        number=found.number,
         via=found.via,
         mapped=found.mapped,
         tasks=from_json(found.tasks),

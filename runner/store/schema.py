@@ -341,11 +341,11 @@ findings = sa.Table(
     "findings",
     metadata,
     sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("category", sa.Text, nullable=False),
     sa.Column("cwes", sa.Text, nullable=False),  # JSON array of numbers
     sa.Column("severity", sa.Text, nullable=False),
-    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
     sa.Column("via", sa.Text, nullable=False),
     sa.Column("mapped", sa.Boolean, nullable=False),
     sa.Column("tasks", sa.Text, nullable=False),  # JSON array

@@ -391,7 +391,7 @@ def test_mapping_that_cannot_be_used_is_named() -> None:
 def test_findings_are_kept_by_sort() -> None:
     """Each sort of finding is told once, the worst first, with where it went and why."""
     run = Import(finding(), finding(identity="b"), finding(ODD, identity="c"))
-    assert [(row.category, row.count, row.via, row.mapped, row.tasks) for row in run.ctx.rows] == [
+    assert [(row.category, row.number, row.via, row.mapped, row.tasks) for row in run.ctx.rows] == [
         ("SQL Injection", 2, "cwe", True, ["T1"]),
         ("Something New", 1, "catch_all", False, ["T193"]),
     ]
