@@ -1,1 +1,1 @@
-"""Readers of files that come from outside and can't be trusted: XML first, more to come."""
+"""Readers of files that come from outside and can't be trusted: XML and zip archives."""

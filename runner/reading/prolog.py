@@ -21,6 +21,7 @@ class Root:
 
     name: str  # without prefix
     attributes: Mapping[str, str]  # as written, ``xmlns`` among them
+    prefix: str = ""
 
 
 def read_prolog(stream: Source, name: str) -> tuple[Root, bytes, Cleaner]:
@@ -71,7 +72,8 @@ class _Prolog:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if self.root is None:
-            self.root = Root(name=name.rpartition(":")[2], attributes=attributes)
+            prefix, _, local = name.rpartition(":")
+            self.root = Root(name=local, attributes=attributes, prefix=prefix)
             self.parser.StartElementHandler = None
 
 

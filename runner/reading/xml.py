@@ -16,7 +16,7 @@ What makes this more than a loop around lxml:
   UTF-32 are left alone; there such a character is an error that names the line.)
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -25,6 +25,7 @@ from lxml import etree
 from runner.errors import BadInput
 from runner.reading.blocks import BLOCK, Cleaner, Source
 from runner.reading.prolog import Root, read_prolog
+from runner.reading.skipping import Skipper
 
 Parser: TypeAlias = etree.XMLPullParser[Any]
 
@@ -53,16 +54,22 @@ class Document:
     head: bytes  # what was read to see the root
     cleaner: Cleaner
     bytes_read: int = field(default=0)
+    skipper: Skipper | None = field(default=None)
 
     @property
     def replaced(self) -> int:
         """How many characters that XML doesn't allow were replaced so far."""
         return self.cleaner.replaced
 
+    @property
+    def skipped(self) -> int:
+        """How many bytes were left out unparsed so far."""
+        return 0 if self.skipper is None else self.skipper.skipped
+
     def elements(self, *tags: str) -> Iterator[etree._Element]:
         """Yield each element below the root called one of ``tags``, whole, and drop it once it was seen.
 
-        An element inside another wanted one comes first. Siblings and parents can be looked
+        An element inside another wanted one comes with that. Siblings and parents can be looked
         at by attributes only: content that was passed is gone. Tags may be written
         ``"{*}name"`` to match any namespace. ``BadInput`` with line and column where the
         file isn't well-formed XML.
@@ -80,6 +87,7 @@ class Document:
         wanted = frozenset(tag.rpartition("}")[2] for tag in tags)
         tree = _Tree(self.name, wanted)
         block = b"."
+        depth = 0  # wanted elements around the place where the parser is
         try:
             for block in self._blocks():
                 if block:
@@ -87,11 +95,16 @@ class Document:
                 else:
                     parser.close()
                 for event, element in parser.read_events():
-                    if event == "end" and element is not tree.root:
+                    if event == "start":
+                        depth += 1
+                        if tree.root is None:
+                            tree.root, depth = element, 0  # the first start tag there is
+                    elif depth == 1:
+                        depth = 0
                         yield element
                         element.clear(keep_tail=True)
-                    elif tree.root is None:
-                        tree.root = element  # the first start tag there is
+                    else:
+                        depth -= 1
                 tree.prune(len(block))
         except etree.XMLSyntaxError as error:
             raise _malformed(self.name, error, parser, at_end=not block) from error
@@ -99,12 +112,18 @@ class Document:
     def _blocks(self) -> Iterator[bytes]:
         """What the parser gets, block by block, and an empty one to end it."""
         block = self.head
+        skipper = self.skipper
         while block or (block := self.cleaner.rest()):
             self.bytes_read += len(block)
-            yield block
+            if skipper is None:
+                yield block
+            elif left := skipper.skip(block):
+                yield left
             block = b""
             while not block and (raw := self.stream.read(BLOCK)):
                 block = self.cleaner.clean(raw)
+        if skipper is not None and (left := skipper.rest()):
+            yield left
         yield b""
 
 
@@ -156,13 +175,19 @@ def _local(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def open_xml(stream: Source, *, name: str) -> Document:
+def open_xml(stream: Source, *, name: str, skip: Collection[str] = ()) -> Document:
     """Read as far as the root's start tag; ``BadInput`` if this is no XML we dare to read.
 
-    ``name`` is what the person who sent the file calls it.
+    ``name`` is what the person who sent the file calls it. What stands inside elements named
+    in ``skip`` is left out unparsed: if reading fails and ``skipped`` isn't zero, read again
+    without.
     """
     root, head, cleaner = read_prolog(stream, name)
-    return Document(name, root, stream, head, cleaner)
+    if root.prefix and f"xmlns:{root.prefix}" not in root.attributes:
+        # Some tools forget to declare it. What it stands for doesn't matter here.
+        tag = f"<{root.prefix}:{root.name}".encode()
+        head = head.replace(tag, tag + f' xmlns:{root.prefix}="undeclared"'.encode(), 1)
+    return Document(name, root, stream, head, cleaner, skipper=Skipper(skip) if skip else None)
 
 
 def _malformed(name: str, error: etree.XMLSyntaxError, parser: Parser, *, at_end: bool) -> BadInput:

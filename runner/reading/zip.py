@@ -99,7 +99,10 @@ class Archive:
 
 @contextmanager
 def open_archive(stream: BinaryIO, *, name: str) -> Iterator[Archive]:
-    """Give the archive in ``stream``, a seekable file that begins as a zip does; ``BadInput`` if it is none."""
+    """Give the archive in ``stream``, a seekable file that begins as a zip does.
+
+    ``BadInput`` if it is none. ``name`` is what the person who sent the file calls it.
+    """
     _check_directory(stream, name)
     try:
         file = zipfile.ZipFile(stream)
@@ -125,7 +128,7 @@ def _check_directory(stream: BinaryIO, name: str) -> None:
     directory = _END.unpack_from(tail, at)[5]
     at64 = tail.rfind(b"PK\x06\x06", 0, at)
     if at64 >= 0 and at - at64 >= _END64.size:
-        directory = max(directory if directory != 0xFFFFFFFF else 0, _END64.unpack_from(tail, at64)[8])
+        directory = _END64.unpack_from(tail, at64)[8]
     if directory > LARGEST_DIRECTORY:
         raise BadInput(
             f"{name} is refused: its list of members alone takes {directory // 1024**2} MB. {AGAIN}"
