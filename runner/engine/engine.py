@@ -270,6 +270,8 @@ class Engine:
                     renewed = time.monotonic()
                     self.database.write(partial(claims.renew, owner=self.owner, lease=lease))
                     self._rescue(expired_only=True)
+                elif self.database.dialect == "sqlite" and self._agents_lost():
+                    self._rescue(expired_only=True, agents_only=True)
             except StoreError as error:
                 self.store_refused(error)
             except Exception:  # noqa: BLE001 - the keeper outlives whatever one round meets
@@ -297,13 +299,19 @@ class Engine:
             for job_id in asked:
                 self.cancel(job_id)
 
-    def _rescue(self, *, expired_only: bool) -> None:
+    def _agents_lost(self) -> bool:
+        """Whether an agent let its lease run out: on SQLite only theirs do, a daemon has the lock."""
+        with self.database.read() as c:
+            return rescue.expired_agents(c)
+
+    def _rescue(self, *, expired_only: bool, agents_only: bool = False) -> None:
         again, gave_up = self.database.write(
             partial(
                 rescue.rescue,
                 now=self.clock(),
                 max_attempts=self.settings.engine.max_attempts,
                 expired_only=expired_only,
+                agents_only=agents_only,
             )
         )
         if again or gave_up:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 import structlog
 
 from runner.settings import Retention
+from runner.store import answers
 from runner.store import retention as store
 from runner.store.database import Database
 
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 _FIRST = 60.0  # seconds after the start; later turns are an hour apart
 _EVERY = 3600.0
+_ANSWERS = timedelta(days=7)  # how long a client may ask again with its Idempotency-Key
 _PAUSE = 0.02  # seconds after each write, for others to come in between
 _PAGES = 256  # of a SQLite file, given back in one write
 _SPARE = 1024  # free pages that stay in the file, for what comes next
@@ -68,6 +70,7 @@ class Remover(threading.Thread):
             "files": self._files(now, now - self.keep.uploads),
         }
         self._repeat(store.remove_uploads)
+        self._repeat(partial(answers.remove, before=now - _ANSWERS, limit=store.BATCH))
         if any(removed.values()):
             self._log.info("old_things_were_removed", **removed)
         self._give_back(spare)

@@ -1,5 +1,7 @@
 """Who makes a request, and what they may do."""
 
+import contextlib
+import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +13,7 @@ from starlette.requests import Request
 from runner.model.jobs import Kind
 from runner.server.local import LOCAL
 from runner.server.replies import Unauthenticated, forbidden
+from runner.server.services import services_of
 from runner.store import accounts
 from runner.store.accounts import Scope
 
@@ -34,6 +37,7 @@ class Credential(NamedTuple):
     """What a request shows to prove who makes it."""
 
     token_hash: str | None  # None = it came over the Unix socket
+    private: bool = False  # nobody between can read the answer: TLS, or this machine alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Caller:
     scopes: frozenset[Scope]
     superuser: bool = False
     reports: bool = False  # an agent: what it posts was run by the service account
+    clear: bool = False  # an agent on a private line: it is shown secrets, which it can't do without
     token_id: int | None = None
     use_is_old: bool = False
 
@@ -92,7 +97,24 @@ def credential_of(request: Request) -> Credential:
         raise Unauthenticated("Invalid token header. No credentials provided.")
     if " " in token:
         raise Unauthenticated("Invalid token header. Token string should not contain spaces.")
-    return Credential(accounts.hash_token(token))
+    return Credential(accounts.hash_token(token), private=is_private(request))
+
+
+def is_private(request: Request) -> bool:
+    """Whether the answer goes over TLS, or doesn't leave this machine.
+
+    Behind a proxy it is the proxy's word, if the proxy stands on this machine; without that
+    setting, what a proxy handed on is taken for what it is: come from elsewhere.
+    """
+    headers = request.headers
+    peer = "" if request.client is None else request.client.host
+    here = False
+    with contextlib.suppress(ValueError):
+        here = ipaddress.ip_address(peer).is_loopback
+    if services_of(request).settings.server.behind_proxy:
+        return here and headers.get("x-forwarded-proto", "").lower() == "https"
+    handed_on = any(name in headers for name in ("x-forwarded-for", "forwarded", "via"))
+    return request.url.scheme == "https" or (here and not handed_on)
 
 
 def authenticate(c: sa.Connection, credential: Credential, *, now: datetime) -> Caller:
@@ -115,6 +137,7 @@ def authenticate(c: sa.Connection, credential: Credential, *, now: datetime) -> 
         scopes=_effective(holder),
         superuser=holder.is_superuser,
         reports=Scope.AGENT in holder.scopes,
+        clear=Scope.AGENT in holder.scopes and credential.private,
         token_id=holder.token_id,
         use_is_old=holder.use_is_old,
     )

@@ -22,11 +22,12 @@ _TYPES = {"", "application/json", "application/x-www-form-urlencoded", "text/pla
 class Body:
     """A body that was read. What is wrong with it is told after the caller is known."""
 
-    __slots__ = ("_problem", "_value")
+    __slots__ = ("_problem", "_value", "raw")
 
-    def __init__(self, value: Any = None, problem: Refused | None = None) -> None:
+    def __init__(self, value: Any = None, problem: Refused | None = None, raw: bytes = b"") -> None:
         self._value = value
         self._problem = problem
+        self.raw = raw  # as it came
 
     def object(self) -> dict[str, Any]:
         """The body as a JSON object; ``Refused`` if it isn't one."""
@@ -54,7 +55,7 @@ async def read_body(request: Request) -> Body:
     if not raw.strip():
         return Body({})
     try:
-        return Body(parse(bytes(raw)))
+        return Body(parse(bytes(raw)), raw=bytes(raw))
     except ValueError as error:
         return Body(problem=Refused(f"JSON parse error - {error}"))
 

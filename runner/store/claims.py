@@ -38,7 +38,7 @@ def _now_on_sqlite(_element: DatabaseNow, _compiler: Any, **_options: Any) -> st
     return "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
 
 
-_claimable = Prepared(
+_waiting = (
     sa.select(
         jobs,
         connections.c.system.label("c_system"),
@@ -70,6 +70,7 @@ _claimable = Prepared(
     .limit(sa.bindparam("b_limit"))
     .with_for_update(skip_locked=True, of=jobs)
 )
+_claimable = Prepared(_waiting.where(queue.HERE))
 _take = Prepared(
     sa.update(jobs)
     .where(jobs.c.id == sa.bindparam("b_job_id"))
@@ -97,13 +98,72 @@ def claim(
 
     None while all or their connection is paused; ``frozen`` lets previews through only.
     """
-    micros = to_micros(now)
-    rows = _claimable.rows(c, {"b_now": micros, "b_limit": limit, "b_frozen": frozen})
+    rows = _claimable.rows(c, {"b_now": to_micros(now), "b_limit": limit, "b_frozen": frozen})
+    return _taken(c, rows, owner=owner, now=now, lease=lease)
+
+
+def claim_for_agent(
+    c: sa.Connection,
+    *,
+    owner: str,
+    kinds: Sequence[str],
+    systems: Sequence[str],
+    now: datetime,
+    limit: int,
+    lease: timedelta,
+    frozen: bool,
+) -> list[Claim]:
+    """Take pending jobs of connections that only agents reach; no ``systems`` = of any.
+
+    Previews and reverts are none of an agent's: both are made from the journal here.
+    """
+    query = _waiting.where(
+        ~queue.HERE, ~jobs.c.preview, jobs.c.revert_of.is_(None), jobs.c.kind.in_(sorted(kinds))
+    )
+    if systems:
+        query = query.where(connections.c.system.in_(sorted(systems)))
+    rows = c.execute(query, {"b_now": to_micros(now), "b_limit": limit, "b_frozen": frozen}).all()
+    return _taken(c, rows, owner=owner, now=now, lease=lease)
+
+
+def _taken(
+    c: sa.Connection, rows: Sequence[Any], *, owner: str, now: datetime, lease: timedelta
+) -> list[Claim]:
+    micros, length = to_micros(now), lease // _MICROSECOND
     for row in rows:
-        _take.count(
-            c, {"b_job_id": row.id, "b_owner": owner, "b_now": micros, "b_lease": lease // _MICROSECOND}
-        )
+        _take.count(c, {"b_job_id": row.id, "b_owner": owner, "b_now": micros, "b_lease": length})
     return [_claim(row, owner, now) for row in rows]
+
+
+def held(c: sa.Connection, *, job_id: int, owner: str, attempt: int) -> Job | None:
+    """The running job that ``owner`` holds since this attempt; None if it isn't theirs any more."""
+    row = c.execute(
+        sa.select(jobs).where(_mine).with_for_update(),
+        {"b_job_id": job_id, "b_owner": owner, "b_attempt": attempt},
+    ).one_or_none()
+    return None if row is None else queue.job_from_row(row)
+
+
+def ended_by(c: sa.Connection, *, job_id: int, owner: str, attempt: int) -> bool:
+    """Whether ``owner`` ended the job in this attempt."""
+    last = sa.select(jobs.c.id).where(
+        jobs.c.id == job_id, jobs.c.owner == owner, jobs.c.attempt == attempt, jobs.c.state == "finished"
+    )
+    return c.execute(last).first() is not None
+
+
+def extend(c: sa.Connection, *, job: Job, lease: timedelta, text: str | None) -> None:
+    """Hold a running job for longer, and say how far it is."""
+    values: dict[str, Any] = {"lease_until": DatabaseNow() + lease // _MICROSECOND}
+    if text is not None:
+        values["progress"] = text
+    c.execute(sa.update(jobs).where(jobs.c.id == job.id).values(**values))
+
+
+def lease_until(c: sa.Connection, job_ids: Sequence[int]) -> dict[int, int]:
+    """When leases run out, in microseconds since 1970 by the database's clock."""
+    rows = c.execute(sa.select(jobs.c.id, jobs.c.lease_until).where(jobs.c.id.in_(job_ids)))
+    return {row.id: row.lease_until for row in rows}
 
 
 def _claim(row: Any, owner: str, now: datetime) -> Claim:

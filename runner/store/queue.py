@@ -216,12 +216,16 @@ ADMITTED = (
 )
 
 
+HERE: sa.ColumnElement[bool] = ~connections.c.inaccessible
+"""Whether a connection's jobs are run by this server; others are for agents to claim."""
+
+
 def anything_to_take(c: sa.Connection, *, frozen: bool) -> bool:
     """Whether any job runs, or will be taken without a person's doing: none is while it is paused."""
     if c.execute(sa.select(jobs.c.id).where(jobs.c.state == RUNNING).limit(1)).first() is not None:
         return True
     waiting = sa.select(jobs.c.id).join(connections, connections.c.id == jobs.c.connection_id)
-    found = c.execute(waiting.where(jobs.c.state == PENDING, *ADMITTED).limit(1), {"b_frozen": frozen})
+    found = c.execute(waiting.where(jobs.c.state == PENDING, HERE, *ADMITTED).limit(1), {"b_frozen": frozen})
     return found.first() is not None
 
 

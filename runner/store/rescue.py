@@ -12,21 +12,32 @@ from runner.store.claims import DatabaseNow
 from runner.store.schema import changes, jobs, reads
 from runner.store.values import to_micros
 
+AGENT = "agent:"
+"""What the owners of jobs begin with that agents hold."""
+
 GAVE_UP = (
     "The daemon stopped {times} times while this job ran, so it isn't tried again. "
     "See the journal of changes for what it wrote, and run the connection again when the cause is found."
 )
 
 
-def rescue(c: sa.Connection, *, now: datetime, max_attempts: int, expired_only: bool) -> tuple[int, int]:
+def rescue(
+    c: sa.Connection,
+    *,
+    now: datetime,
+    max_attempts: int,
+    expired_only: bool,
+    agents_only: bool = False,
+) -> tuple[int, int]:
     """Take back running jobs whose owner is dead; how many go on and how many gave up.
 
-    With ``expired_only`` those whose lease ran out; else all (on SQLite the state lock
-    proves that no other process runs any).
+    With ``expired_only`` those whose lease ran out; else all but agents' (on SQLite the
+    state lock proves that no other daemon runs any). ``agents_only`` leaves daemons' alone.
     """
-    dead = jobs.c.state == queue.RUNNING
-    if expired_only:
-        dead = sa.and_(dead, jobs.c.lease_until < DatabaseNow())
+    expired = jobs.c.lease_until < DatabaseNow()
+    if not expired_only:
+        expired = sa.or_(expired, ~of_agent())
+    dead = sa.and_(jobs.c.state == queue.RUNNING, expired, of_agent() if agents_only else sa.true())
     found = c.execute(sa.select(jobs.c.id, jobs.c.connection_id).where(dead).order_by(jobs.c.connection_id))
     again = gave_up = 0
     for job_id, connection_id in found.all():
@@ -51,6 +62,19 @@ def rescue(c: sa.Connection, *, now: datetime, max_attempts: int, expired_only: 
             gave_up += 1
             queue.promote(c, connection_id)
     return again, gave_up
+
+
+def of_agent() -> sa.ColumnElement[bool]:
+    """Whether a running job is held by an agent elsewhere."""
+    return jobs.c.owner.startswith(AGENT, autoescape=True)
+
+
+def expired_agents(c: sa.Connection) -> bool:
+    """Whether a lease of an agent ran out; cheap, for the keeper asks each second."""
+    found = sa.select(jobs.c.id).where(
+        jobs.c.state == queue.RUNNING, jobs.c.lease_until < DatabaseNow(), of_agent()
+    )
+    return c.execute(found.limit(1)).first() is not None
 
 
 def _again(row: Any) -> dict[str, Any]:

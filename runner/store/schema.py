@@ -323,6 +323,17 @@ _partial("jobs_previews", jobs.c.id, where=sa.text("preview"))
 sa.Index("jobs_by_kind", jobs.c.kind, jobs.c.id)
 sa.Index("jobs_by_connection", jobs.c.connection_id, jobs.c.id)
 
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("request", sa.Text, nullable=False),  # SHA-256 of what was asked, hexadecimal
+    sa.Column("answer", sa.Text, nullable=False),  # JSON
+    sa.Column("created", _Instant, nullable=False, index=True),
+    comment="first answers to requests with an Idempotency-Key, to be given again",
+)
+
 reads = sa.Table(
     "reads",
     metadata,

@@ -16,8 +16,10 @@ from runner.server.body import parse
 from runner.server.fields import REQUIRED, no_such, whole
 from runner.server.form import Form
 from runner.server.multipart import boundary_of, receive
-from runner.server.replies import Invalid, reply
+from runner.server.once import once
+from runner.server.replies import Invalid, reply, to_bytes
 from runner.server.sdelements import shapes
+from runner.server.sdelements.initiate import masking
 from runner.server.sdelements.params import merged
 from runner.server.sdelements.shapes import JobStyle
 from runner.server.services import services_of
@@ -55,14 +57,23 @@ async def post_file(request: Request) -> Response:
         if asked.params:
             await in_thread(lambda: services.engine.validate(asked.system.id, asked.params))
         now = services.clock()
-        shown = await writing(request, lambda c, caller: _take(c, caller, asked, now), Scope.RUN)
+        take = once(request, _said(asked), lambda c, caller: _take(c, masking(caller), asked, now))
+        done = await writing(request, take, Scope.RUN)
     except Refused:
         # After other errors the commit may have happened, and the job wants its file; a file
         # that no row knows is swept at the next start.
         await in_thread(form.drop)
         raise
+    if done.again:
+        await in_thread(form.drop)  # the first time its file was taken
     services.engine.wake()
-    return reply(shown, 201)
+    return reply(done.shown, 201)
+
+
+def _said(asked: _Asked) -> bytes:
+    """What tells this form from another, but not what is by chance, as its boundary."""
+    parts = [asked.received.sha256, asked.received.name, asked.system.id, asked.project_id, asked.params]
+    return to_bytes(parts)
 
 
 def read(form: Form, systems: Mapping[str, System]) -> _Asked:

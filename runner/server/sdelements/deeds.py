@@ -12,8 +12,10 @@ from runner.model.jobs import Kind, State
 from runner.server.auth import Caller
 from runner.server.body import read_body
 from runner.server.fields import Fields
+from runner.server.once import once
 from runner.server.replies import Invalid, conflict, not_found, reply
 from runner.server.sdelements import jobs, shapes
+from runner.server.sdelements.initiate import masking
 from runner.server.sdelements.shapes import JobStyle
 from runner.server.services import services_of
 from runner.server.unit import systems_of, writing
@@ -82,11 +84,11 @@ async def retry_job(request: Request) -> Response:
             "retry_of": view.id,
         }
         queued = _queue(c, view, caller, fields=again, allowed=allowed, now=now)
-        return shapes.job(queued, JobStyle(systems, caller, _MORE))
+        return shapes.job(queued, JobStyle(systems, masking(caller), _MORE))
 
-    shown = await writing(request, work, Scope.RUN)
+    done = await writing(request, once(request, body.raw, work), Scope.RUN)
     services.engine.wake()
-    return reply(shown, 201)
+    return reply(done.shown, 201)
 
 
 async def revert_job(request: Request) -> Response:
@@ -103,11 +105,11 @@ async def revert_job(request: Request) -> Response:
         _check_revert(c, view)
         back = {"preview": preview, "revert_of": view.id}
         queued = _queue(c, view, caller, fields=back, allowed=allowed, now=now)
-        return shapes.job(queued, JobStyle(systems, caller, _MORE))
+        return shapes.job(queued, JobStyle(systems, masking(caller), _MORE))
 
-    shown = await writing(request, work, Scope.RUN)
+    done = await writing(request, once(request, body.raw, work), Scope.RUN)
     services.engine.wake()
-    return reply(shown, 201)
+    return reply(done.shown, 201)
 
 
 def _allowed(fields: Fields, caller: Caller) -> int | None:

@@ -4,7 +4,7 @@ One address does both: ``ready: false`` asks for a run, ``ready: true`` (or none
 ``succeeded`` tells how a run elsewhere ended.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -17,6 +17,7 @@ from runner.model.jobs import Kind, State
 from runner.server.auth import Caller
 from runner.server.body import Body, read_body
 from runner.server.fields import REQUIRED, Fields, no_such
+from runner.server.once import once
 from runner.server.replies import Invalid, conflict, reply
 from runner.server.sdelements import shapes
 from runner.server.sdelements.jobs import check_project
@@ -98,11 +99,16 @@ async def post_job(request: Request) -> Response:
         check_project(c, request)
         entry = _connection(c, request, kind, asked.connection_id)
         job_id = (_run if asked.run else _record)(c, caller, entry, asked, now)
-        return shapes.job(_view(c, job_id), JobStyle(systems, caller, _include(asked)))
+        return shapes.job(_view(c, job_id), JobStyle(systems, masking(caller), _include(asked)))
 
-    shown = await writing(request, work)
+    done = await writing(request, once(request, body.raw, work))
     services.engine.wake()
-    return reply(shown, 201)
+    return reply(done.shown, 201)
+
+
+def masking(caller: Caller) -> Caller:
+    """The caller as one who is shown no secret: answers to what is sent are kept."""
+    return replace(caller, clear=False)
 
 
 def _include(asked: Asked) -> frozenset[str]:
@@ -132,6 +138,8 @@ def _run(c: sa.Connection, caller: Caller, entry: Entry, asked: Asked, now: date
     connection = entry.connection
     if not connection.enabled:
         raise Invalid({"connection": [f"{connection.alias} is disabled; enable it first."]})
+    if connection.inaccessible and asked.preview:
+        raise Invalid({"preview": [f"{connection.alias} is run by agents; previews are made here only."]})
     if connection.is_file_upload:
         raise Invalid({"connection": ["It runs when a file is sent to /api/v2/jobs/analysis-file/."]})
     job_id, _ = queue.enqueue(

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from runner.server.openapi import Operation as Op
 from runner.server.openapi import add
 from runner.server.sdelements import (
+    agents,
     connection_changes,
     connections,
     deeds,
@@ -34,6 +35,7 @@ def add_routes(router: APIRouter) -> None:
     """Add all addresses, the busiest first: they are tried in this order."""
     _add_jobs(router, f"{ROOT}/jobs")
     _add_jobs(router, f"{ROOT}/projects/{{project_id:number}}/jobs")
+    agents.add_routes(router, ROOT)
     _add_journal(router)
     _add_file_import(router)
     _add_connections(router)

@@ -83,7 +83,7 @@ def connection(entry: Entry, *, systems: Mapping[str, System], caller: Caller) -
     if value.kind in {Kind.ALM, Kind.ANALYSIS}:
         shown |= {"connector": None, "project": value.project_id}
     if caller.sees(value.kind):
-        shown["params"] = masked(value.params, known)
+        shown["params"] = value.params if caller.clear else masked(value.params, known)
     return shown
 
 
@@ -145,13 +145,13 @@ def _connection_of(view: JobView, style: JobStyle) -> Shown:
     if view.kind in {Kind.ALM, Kind.ANALYSIS}:
         shown["project"] = view.project_id
     if style.caller.sees(Kind(view.kind)):
-        shown["params"] = effective_params(view, known)
+        shown["params"] = effective_params(view, known, clear=style.caller.clear)
     return shown
 
 
-def effective_params(view: JobView, known: System | None) -> Shown:
+def effective_params(view: JobView, known: System | None, *, clear: bool = False) -> Shown:
     """The params of a job's connection; those of uploads name their file and where it goes."""
-    params = masked(from_json(view.params), known)
+    params = from_json(view.params) if clear else masked(from_json(view.params), known)
     if not view.is_file_upload:
         return params
     return {

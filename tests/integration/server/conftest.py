@@ -15,6 +15,7 @@ from runner.store.schema import metadata
 from tests.integration.server.kit import Clock, EngineStandIn, Running
 
 ON_BOTH = {
+    "test_server_agents",
     "test_server_connections",
     "test_server_deeds",
     "test_server_initiate",

@@ -1,5 +1,6 @@
 """Jobs and what belongs to them."""
 
+from runner.errors import Reason
 from runner.model.changes import ChangeState, Op, Target
 from runner.model.jobs import Frequency, Kind, Outcome, State
 from runner.server.openapi import Schema, ref
@@ -75,6 +76,18 @@ _CHANGE: dict[str, Schema] = {
     "error": TEXT,
     "why": TEXT,
 }
+_ATTEMPT: Schema = {"type": "integer", "minimum": 1}
+_LEASE: Schema = {"type": "integer", "minimum": 10, "maximum": 3600, "description": "seconds"}
+_CLAIM = thing(
+    {
+        **_JOB,
+        **_JOB_MORE,
+        "project": {"type": ["object", "null"]},
+        "memory": OBJECT,
+        "lease_until": INSTANT,
+    },
+    optional=tuple(_JOB_MORE),
+)
 JOBS: dict[str, Schema] = {
     "JobConnection": thing(_CONNECTION_OF_JOB, optional=("params", "project")),
     "Job": thing({**_JOB, **_JOB_MORE}, optional=tuple(_JOB_MORE)),
@@ -117,6 +130,31 @@ JOBS: dict[str, Schema] = {
         "report_file",
         "system",
         "project",
+    ),
+    "NewClaim": asked(
+        {
+            "kinds": {"type": "array", "items": enum(Kind)},
+            "systems": {"type": "array", "items": TEXT},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 50},
+            "lease": _LEASE,
+        }
+    ),
+    "Claims": thing({"results": {"type": "array", "items": _CLAIM}}),
+    "Attempt": asked({"attempt": _ATTEMPT}, "attempt"),
+    "Heartbeat": asked({"attempt": _ATTEMPT, "lease": _LEASE, "progress": MAYBE_TEXT}, "attempt"),
+    "Held": thing({"id": INTEGER, "attempt": INTEGER, "lease_until": INSTANT, "cancel_requested": BOOLEAN}),
+    "AgentResult": asked(
+        {
+            "attempt": _ATTEMPT,
+            "succeeded": FLAG,
+            "result_message": TEXT,
+            "reason": {"type": ["string", "null"], "enum": [*(one.value for one in Reason), None]},
+            "totals": {"type": "object", "additionalProperties": INTEGER},
+            "memory": OBJECT,
+        },
+        "attempt",
+        "succeeded",
+        "result_message",
     ),
     "Retry": asked({"allow_destructive": _ALLOWED}),
     "Revert": asked({"preview": FLAG, "allow_destructive": _ALLOWED}),

@@ -491,3 +491,15 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_group_mappings_group_id"), "group_mappings", ["group_id"], unique=False)
+    op.create_table(
+        "answers",
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("request", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("user_id", "key"),
+        comment="first answers to requests with an Idempotency-Key, to be given again",
+    )
+    op.create_index(op.f("ix_answers_created"), "answers", ["created"], unique=False)
