@@ -31,7 +31,7 @@ def test_what_there_is_not(server: Running) -> None:
     ("method", "path", "allow"),
     [
         ("PUT", "jobs/alm/", "GET, POST"),
-        ("DELETE", "jobs/alm/1/", "GET"),
+        ("DELETE", "jobs/alm/1/", "GET, PATCH"),
         ("GET", "jobs/analysis-file/", "POST"),
         ("POST", "connections/alm/1/", "DELETE, GET, PATCH, PUT"),
         ("OPTIONS", "tokens/", "GET, POST"),
