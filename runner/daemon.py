@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -18,15 +18,17 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import structlog
+from fastapi import FastAPI
 
 from runner import faultpoint, log, sample
 from runner.engine.engine import Engine
 from runner.engine.workers import start_fork_server
 from runner.errors import RunnerError
+from runner.metrics import Metrics
 from runner.model.jobs import Outcome
 from runner.notify import Notifier
 from runner.scheduler import Scheduler
-from runner.server.app import create_app
+from runner.server.app import create_app, create_metrics_app
 from runner.server.local import as_local_administrator
 from runner.server.serve import HttpServer
 from runner.server.services import Services
@@ -51,6 +53,11 @@ def socket_path(settings: Settings) -> Path:
     """Where the daemon's Unix socket is."""
     folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     return (Path(folder) if folder else settings.state_dir) / "runner.sock"
+
+
+def _configured(restart: Sequence[str] = ()) -> dict[str, Any]:
+    """What a person wants to know of the configuration that was read just now, and is in force."""
+    return {"refused": None, "restart_needed": list(restart), "loaded": utc_now().isoformat()}
 
 
 @contextmanager
@@ -87,19 +94,21 @@ class Daemon:
         self.settings = settings
         self.state = "starting"  # then running, then draining
         self._load = load
-        self._configuration: dict[str, Any] = {"refused": None, "restart_needed": []}
+        self._configuration = _configured()
         self._notifier = Notifier(os.environ)
         # Without loops it is nobody's daemon: others must not find it where they look for one.
         self.socket_path = socket_path(settings)
         if not loops:
             self.socket_path = self.socket_path.with_name(f"runner.{os.getpid()}.sock")
         self.port: int | None = None  # where TCP listens
+        self.metrics_port: int | None = None  # where [metrics] listen does
         self.stopped_early = False  # whether drain_once was ended by signals, with jobs left running
         self.notes: list[str] = []  # what its user must see at the start
         self._with_sample = with_sample
         self.started = utc_now()
         self._loops = loops
-        self._listen = settings.server.listen if loops and listen else ""
+        self._listens = loops and listen
+        self._listen = settings.server.listen if self._listens else ""
         self._stack = ExitStack()
         self._signals = 0
         self._reload_asked = False
@@ -131,20 +140,26 @@ class Daemon:
             migrate.upgrade(self.database)
             self.database.write(partial(accounts.service_account, now=utc_now()))
             remove_orphans(uploads, self.database)
-            self.engine = Engine(self.settings, self.database, clock=utc_now)
+            metrics = Metrics()
+            self.engine = Engine(self.settings, self.database, clock=utc_now, metrics=metrics)
             stack.callback(self._stop_engine)
             self.scheduler = Scheduler(
-                self.settings.scheduler.timetable(), self.database, clock=utc_now, wake=self.engine.wake
+                self.settings.scheduler.timetable(),
+                self.database,
+                clock=utc_now,
+                wake=self.engine.wake,
+                metrics=metrics,
             )
             stack.callback(self.scheduler.stop)
             services = Services(
-                settings=self.settings,
+                settings_now=lambda: self.settings,
                 database=self.database,
                 engine=self.engine,
                 uploads=uploads,
                 clock=utc_now,
                 about=self._about if self._loops else dict,
                 ticking=self.scheduler.healthy,
+                metrics=metrics,
             )
             if self._with_sample:
                 self._fill_sample(uploads)
@@ -154,9 +169,11 @@ class Daemon:
                 app=app,
                 socket_path=self.socket_path,
                 socket_app=as_local_administrator(app),
+                further=self._further(services),
             )
             server.start()
             self.port = server.port
+            self.metrics_port = next(iter(server.further_ports), None)
             stack.callback(server.stop)
             if self._loops:
                 self.engine.start()
@@ -170,6 +187,13 @@ class Daemon:
     ) -> None:
         self._stack.close()
         self._log.info("daemon_stopped")
+
+    def _further(self, services: Services) -> list[tuple[str, str, FastAPI]]:
+        """The listener of the metrics, if they have one of their own."""
+        listen = self.settings.metrics.listen
+        if not (self._listens and listen):
+            return []
+        return [("[metrics] listen", listen, create_metrics_app(services))]
 
     def _stop_engine(self) -> None:
         if not self.engine.stopped:
@@ -262,7 +286,7 @@ class Daemon:
             if restart:
                 self._log.warning("settings_want_a_restart", names=restart)
             self._log.info("configuration_was_reloaded")
-            self._configuration = {"refused": None, "restart_needed": restart}
+            self._configuration = _configured(restart)
         self._notifier.ready()
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 import structlog
 
 from runner.errors import StoreError
+from runner.metrics import Metrics
 from runner.model.calendar import Slots, Timetable
 from runner.store import accounts
 from runner.store import schedule as store
@@ -68,11 +69,13 @@ class Scheduler:
         *,
         clock: Callable[[], datetime],
         wake: Callable[[], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._timetable = timetable
         self._database = database
         self._clock = clock
         self._wake = wake
+        self._metrics = metrics or Metrics()
         self._log = structlog.get_logger(part="scheduler")
         self._turn = threading.Lock()  # one tick at a time
         self._stopping = False
@@ -222,6 +225,8 @@ class Scheduler:
             if some.enqueued:
                 self._wake()
         if done.rows:
+            self._metrics.count("runner_schedule_enqueued_total", done.enqueued)
+            self._metrics.count("runner_schedule_missed_total", done.missed)
             self._log.info(
                 "slots_were_enqueued",
                 enqueued=done.enqueued,

@@ -229,6 +229,17 @@ class Retention(Section):
     previews: Duration = Field(timedelta(days=7), ge=timedelta(), description="previews with their plans")
 
 
+class Metrics(Section):
+    """What Prometheus is told, at /metrics."""
+
+    listen: str = Field(
+        "", description='address and port of a listener for this alone, open to all; "" = with the server'
+    )
+    connections: int = Field(
+        1000, ge=0, description="with more connections than this, none has series of its own"
+    )
+
+
 class Plugins(Section):
     """Connectors of other packages."""
 
@@ -257,6 +268,7 @@ class Settings(Section):
     scheduler: Scheduler = Scheduler()
     safety: Safety = Safety()
     retention: Retention = Retention()
+    metrics: Metrics = Metrics()
     plugins: Plugins = Plugins()
     log: Log = Log()
 
@@ -281,7 +293,10 @@ def overridden(safety: Safety, values: Mapping[str, Any]) -> Safety:
         raise SettingsInvalid(_explain(error, {}, ("safety",))) from None
 
 
-_FIXED = ("state_dir", "server", "store", "plugins", "log.format", "engine.concurrency", "engine.lease")
+_FIXED = (
+    *("state_dir", "server", "store", "plugins", "metrics.listen"),
+    *("log.format", "engine.concurrency", "engine.lease"),
+)
 """What a running daemon can't change."""
 
 
@@ -289,7 +304,7 @@ def reloaded(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
     """What of ``new`` a daemon that began with ``old`` can go by, and the names that want a restart."""
     changed = [name for name in _FIXED if _at(old, name) != _at(new, name)]
     values: dict[str, Any] = {name: getattr(old, name) for name in _FIXED if "." not in name}
-    for section in ("engine", "log"):
+    for section in ("engine", "log", "metrics"):
         kept = {name.partition(".")[2]: _at(old, name) for name in _FIXED if name.startswith(f"{section}.")}
         values[section] = getattr(new, section).model_copy(update=kept)
     return new.model_copy(update=values), changed

@@ -5,7 +5,7 @@ whole it is judged; then it is made. A revert's plan comes from the journal inst
 connector; all else is the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -36,6 +36,7 @@ class Result:
     message: str
     totals: dict[str, int] = field(default_factory=dict)
     memory: dict[str, Any] | None = None  # None = keep what the connection remembers
+    tallies: Sequence[changes.Tally] = ()  # what became of its changes
     detail: str | None = None  # for the log
     later: timedelta | None = None  # the other side asks for another attempt after this long
 
@@ -173,6 +174,7 @@ class Attempt:
             message=self._clean(text),
             totals=planned.totals,
             memory=None if forget else {**self._claim.memory, **planned.memory},
+            tallies=tallies,
         )
 
     def _summary(self) -> tuple[list[changes.Tally], list[tuple[str, str]]]:
@@ -208,6 +210,7 @@ class Attempt:
             message=self._clean(wording.stopped(text, tallies)),
             detail=None if detail is None else self._clean(detail),
             later=later,
+            tallies=tallies,
         )
 
     def _clean(self, text: str) -> str:

@@ -22,7 +22,9 @@ from runner.engine.retention import Remover
 from runner.engine.slot import HandedBack, Slot
 from runner.engine.talk import Surroundings
 from runner.engine.workers import WorkerFactory
-from runner.errors import Cancelled, StoreError
+from runner.errors import Cancelled, Reason, StoreError
+from runner.metrics import NO_REASON, Metrics
+from runner.model.changes import ChangeState
 from runner.model.jobs import Claim, Outcome
 from runner.settings import Settings
 from runner.store import claims, queue, rescue
@@ -30,6 +32,14 @@ from runner.store.database import Database
 
 _LOOK_EVERY = {"sqlite": 5.0, "postgresql": 0.25}
 """Seconds after which an idle slot looks for work by itself: others may enqueue on PostgreSQL."""
+
+_TOLD = {
+    ChangeState.DONE: "done",
+    ChangeState.FAILED: "failed",
+    ChangeState.SKIPPED: "skipped",
+    ChangeState.INTENDED: "unknown",
+}
+"""What a metric calls the end of a change; one that was sent and never answered is unknown."""
 
 _GIVE_BACK = 15.0  # seconds that interrupted runs have to end
 _KEEP_EVERY = 1.0  # seconds between the keeper's rounds
@@ -40,10 +50,18 @@ _RENEWALS = 3  # of a lease before it runs out, so that one may fail
 class Engine:
     """Runs what is pending, ``concurrency`` jobs at a time."""
 
-    def __init__(self, settings: Settings, database: Database, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        *,
+        clock: Callable[[], datetime],
+        metrics: Metrics | None = None,
+    ) -> None:
         self.settings = settings
         self.database = database
         self.clock = clock
+        self.metrics = metrics or Metrics()
         self.owner = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         self.factory = WorkerFactory(
             state_dir=settings.state_dir, allow=list(settings.plugins.allow), path=settings.plugins.path
@@ -209,6 +227,12 @@ class Engine:
     def job_began(self, claim: Claim) -> None:
         """A slot has taken a job."""
         self._log.debug("job_started", job=claim.job.id, attempt=claim.job.attempt)
+        job, system = claim.job, claim.connection.system
+        self.metrics.expect(system)
+        self.metrics.count("runner_jobs_started_total", system=system)
+        if job.attempt == 1:
+            waited = (job.started or self.clock()) - job.created
+            self.metrics.observe("runner_job_wait_seconds", waited.total_seconds(), system=system)
 
     def job_ended(self, claim: Claim, result: Result | None, *, recorded: bool) -> None:
         """A job's end is committed (or wasn't ours to record any more)."""
@@ -216,7 +240,9 @@ class Engine:
             self._log.info("job_was_handed_back", job=claim.job.id)
             return
         write = self._log.info if result.outcome is Outcome.SUCCEEDED else self._log.warning
-        started = claim.job.started or self.clock()
+        seconds = (self.clock() - (claim.job.started or self.clock())).total_seconds()
+        if recorded:
+            self._measure(claim, result, seconds)
         write(
             "job_finished",
             job=claim.job.id,
@@ -228,16 +254,36 @@ class Engine:
             message=result.message,
             attempt=claim.job.attempt,
             preview=claim.job.preview,
-            seconds=round((self.clock() - started).total_seconds(), 3),
+            seconds=round(seconds, 3),
             recorded=recorded,
             detail=result.detail,
             **result.totals,
         )
 
+    def _measure(self, claim: Claim, result: Result, seconds: float) -> None:
+        count, system = self.metrics.count, claim.connection.system
+        reason = result.reason if result.outcome is not Outcome.SUCCEEDED else None
+        count(
+            "runner_jobs_finished_total",
+            system=system,
+            outcome=result.outcome.value,
+            reason=NO_REASON if reason is None else reason.value,
+        )
+        self.metrics.observe("runner_job_duration_seconds", seconds, system=system)
+        if claim.job.preview:
+            return
+        if reason is Reason.CEILING:
+            count("runner_ceiling_stops_total", system=system)
+        for tally in result.tallies:
+            if tally.state is not ChangeState.PLANNED:
+                outcome = _TOLD[tally.state]
+                count("runner_changes_total", tally.number, system=system, op=tally.op.value, outcome=outcome)
+
     def job_put_off(self, claim: Claim, result: Result) -> None:
         """That a job is tried again later is committed."""
         tried = claim.job.retries + 1
         self._log.info("job_was_put_off", job=claim.job.id, tried=tried, message=result.message)
+        self.metrics.count("runner_jobs_put_off_total", system=claim.connection.system)
 
     def store_refused(self, error: StoreError) -> None:
         """A commit failed for want of space or connection: claim nothing until one fits."""
@@ -316,4 +362,5 @@ class Engine:
         )
         if again or gave_up:
             self._log.warning("jobs_were_rescued", again=again, gave_up=gave_up)
+            self.metrics.count("runner_jobs_rescued_total", again + gave_up)
             self.more_work()

@@ -288,11 +288,16 @@ class Slots:
         offset = self._offset(connection_id)
         return _between(self.rule, self.zone, slot - offset, following - offset)
 
+    def longest_gap(self, instant: datetime) -> timedelta:
+        """The longest time between two of the next slots after ``instant``."""
+        return _longest_gap(self.rule, self.zone, instant)
+
     def _offset(self, connection_id: int) -> timedelta:
         return timedelta(seconds=int(self.spread.total_seconds()) * share(connection_id) // SHARES)
 
 
 _MOST = 10_000  # slots that are counted
+_AHEAD = 10  # slots that are looked at for the longest time between two: a week of working days and more
 
 
 @lru_cache(maxsize=1024)
@@ -307,3 +312,12 @@ def _between(rule: Rule, zone: ZoneInfo, slot: datetime, following: datetime) ->
     while found < _MOST and (slot := rule.after(slot, zone)) < following:
         found += 1
     return found
+
+
+@lru_cache(maxsize=4096)
+def _longest_gap(rule: Rule, zone: ZoneInfo, instant: datetime) -> timedelta:
+    longest, slot = timedelta(0), rule.after(instant, zone)
+    for _ in range(_AHEAD):
+        following = rule.after(slot, zone)
+        longest, slot = max(longest, following - slot), following
+    return longest

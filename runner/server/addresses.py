@@ -16,11 +16,11 @@ _MODE = 0o660
 _HIGHEST_PORT = 65535
 
 
-def bind_tcp(listen: str) -> socket.socket:
+def bind_tcp(listen: str, *, setting: str = "[server] listen") -> socket.socket:
     """A bound socket for "address:port"; IPv6 addresses stand in brackets."""
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > _HIGHEST_PORT:
-        msg = f'[server] listen is {listen!r}; write an address and a port, as "127.0.0.1:8080".'
+        msg = f'{setting} is {listen!r}; write an address and a port, as "127.0.0.1:8080".'
         raise RunnerError(msg)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -28,7 +28,7 @@ def bind_tcp(listen: str) -> socket.socket:
         )[0]
         bound = socket.socket(family, kind, protocol)
     except (OSError, OverflowError) as error:
-        msg = f"[server] listen: {listen} is no address of this machine: {error}."
+        msg = f"{setting}: {listen} is no address of this machine: {error}."
         raise RunnerError(msg) from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -37,7 +37,7 @@ def bind_tcp(listen: str) -> socket.socket:
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRINUSE:
-            msg = f"Another program listens on {listen} already; stop it, or set [server] listen."
+            msg = f"Another program listens on {listen} already; stop it, or set {setting}."
             raise RunnerError(msg) from error
         msg = f"The server can't listen on {listen}: {error.strerror}."
         raise RunnerError(msg) from error

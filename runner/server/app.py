@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from runner import __version__
 from runner.errors import RunnerError
-from runner.server import health
+from runner.server import health, measures
 from runner.server.guard import Guard
 from runner.server.openapi import Operation, add, describe, register_convertors
 from runner.server.replies import TYPE, from_error, method_not_allowed, reply
@@ -43,8 +43,22 @@ def create_app(services: Services) -> FastAPI:
 def _add_operations(router: APIRouter) -> None:
     add(router, "GET", "/-/healthy", health.healthy, Operation(summary="Is it alive", answer="Health"))
     add(router, "GET", "/-/ready", health.ready, Operation(summary="Does it take jobs", answer="Health"))
+    told = Operation(summary="Tell the metrics", text=True, extension=True)
+    add(router, "GET", "/metrics", measures.show_metrics, told)
     described = Operation(summary="Describe this API", answer="Description", extension=True)
     add(router, "GET", "/api/openapi.json", show_description, described)
+
+
+def create_metrics_app(services: Services) -> FastAPI:
+    """Build the application of ``[metrics] listen``: what is open to whoever watches, and nothing else."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.services = services
+    add(app.router, "GET", "/metrics", measures.show_open_metrics, Operation(summary="Tell the metrics"))
+    for path, handler in (("/-/healthy", health.healthy), ("/-/ready", health.ready)):
+        add(app.router, "GET", path, handler, Operation(summary=path))
+    app.add_middleware(Guard)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    return app
 
 
 async def show_description(request: Request) -> Response:

@@ -89,6 +89,7 @@ class Operation:
     listing: bool = False  # the answer is a list of ``answer``
     paged: bool = True  # a listing takes ``page_size``
     files: Sequence[str] = ()  # media types in which the answer may be had as well
+    text: bool = False  # the answer is plain text
     accepted: bool = False  # may also be 202: it happens a little later
     extension: bool = False  # not in the original
 
@@ -143,6 +144,8 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
             }
         good["content"] = {"application/json": {"schema": schema}}
         good["content"] |= {media: {"schema": {"type": "string"}} for media in operation.files}
+    if operation.text:
+        good["content"] = {"text/plain": {"schema": {"type": "string"}}}
     found: dict[int | str, dict[str, Any]] = {operation.status: good}
     if operation.accepted:
         found[202] = good

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -45,10 +45,20 @@ class HttpServer:
     """Serves one application on TCP, and one on a Unix socket, in a thread of its own."""
 
     def __init__(
-        self, *, listen: str, app: ASGIApp, socket_path: Path | None = None, socket_app: ASGIApp | None = None
+        self,
+        *,
+        listen: str,
+        app: ASGIApp,
+        socket_path: Path | None = None,
+        socket_app: ASGIApp | None = None,
+        further: Sequence[tuple[str, str, ASGIApp]] = (),
     ) -> None:
-        """``listen`` is "address:port" ("" = no TCP); ``socket_app`` is served at ``socket_path``."""
+        """``listen`` is "address:port" ("" = no TCP); ``socket_app`` is served at ``socket_path``.
+
+        ``further`` are listeners on TCP with applications of their own: setting, address, application.
+        """
         self._listen = listen
+        self._further = further
         self._app = app
         self._socket_path = socket_path
         self._socket_app = socket_app
@@ -58,6 +68,7 @@ class HttpServer:
         self._trouble: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self.port: int | None = None  # where TCP listens, once it does
+        self.further_ports: list[int] = []
 
     def start(self) -> None:
         """Listen; return when both accept. ``RunnerError`` if an address can't be had."""
@@ -68,6 +79,11 @@ class HttpServer:
                 bound.append(tcp)
                 self.port = tcp.getsockname()[1]
                 self._servers.append((_server(self._app), tcp))
+            for setting, address, app in self._further:
+                also = bind_tcp(address, setting=setting)
+                bound.append(also)
+                self.further_ports.append(also.getsockname()[1])
+                self._servers.append((_server(app), also))
             if self._socket_path is not None and self._socket_app is not None:
                 unix = bind_unix(self._socket_path)
                 bound.append(unix)

@@ -1,7 +1,7 @@
 """What the server is given, and what it asks of the engine."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 
 from runner.engine.catalogue import System
+from runner.metrics import Metrics
 from runner.settings import Settings
 from runner.store.database import Database
 
@@ -39,13 +40,19 @@ class EngineFacade(Protocol):
 class Services:
     """What every request is served with."""
 
-    settings: Settings
+    settings_now: Callable[[], Settings]  # those in force: a reload swaps them
     database: Database
     engine: EngineFacade
     uploads: Path  # folder of the uploaded files
     clock: Callable[[], datetime]  # aware UTC
     about: Callable[[], Mapping[str, Any]] = dict  # what a daemon that runs jobs says of itself
     ticking: Callable[[], bool] = lambda: True  # whether the scheduler makes progress
+    metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force at this moment."""
+        return self.settings_now()
 
 
 def services_of(request: Request) -> Services:

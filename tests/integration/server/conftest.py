@@ -50,7 +50,9 @@ def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Running]:
     database = open_database(settings.store_url)
     database.write(metadata.create_all)
     engine, clock = EngineStandIn(), Clock()
-    services = Services(settings=settings, database=database, engine=engine, uploads=uploads, clock=clock)
+    services = Services(
+        settings_now=lambda: settings, database=database, engine=engine, uploads=uploads, clock=clock
+    )
     app = create_app(services)
     http = HttpServer(
         listen=settings.server.listen,
