@@ -192,6 +192,11 @@ class Safety(Section):
         description='TLS without a look at the certificate, for connections that ask for it: "refuse", '
         '"loopback" (on this machine only) or "allow"',
     )
+    clear_text_ldap: Where = Field(
+        Where.LOOPBACK,
+        description='passwords to directories without TLS, for connections that ask for it: "refuse", '
+        '"loopback" (on this machine only) or "allow"',
+    )
     egress_deny: list[Annotated[str, _written(parse_rule)]] = Field(
         list(METADATA),
         description='what connections never reach: networks, addresses, host names ("*.example.com")',
@@ -206,10 +211,11 @@ class Safety(Section):
             deny=tuple(self.egress_deny),
             allow=tuple(self.egress_allow),
             unverified_tls=self.unverified_tls,
+            clear_text_ldap=self.clear_text_ldap,
         )
 
 
-DAEMON_ONLY = frozenset({"unverified_tls", "egress_deny", "egress_allow"})
+DAEMON_ONLY = frozenset({"unverified_tls", "clear_text_ldap", "egress_deny", "egress_allow"})
 """Names in ``[safety]`` that no connection can set for itself."""
 
 

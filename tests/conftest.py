@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.servers import samba, slapd
 from tests.servers.absence import server_is_absent
 from tests.servers.postgres import PostgresServer, find_programs, private_postgres
+from tests.servers.samba import SambaServer, private_samba
+from tests.servers.slapd import SlapdServer, private_slapd
 
 POSTGRES_FIXTURES = {"postgres_server", "new_postgres_url", "postgres_url"}
 
@@ -45,3 +48,22 @@ def new_postgres_url(postgres_server: PostgresServer) -> Iterator[Callable[[], s
 def postgres_url(new_postgres_url: Callable[[], str]) -> str:
     """Give the URL of one empty PostgreSQL database."""
     return new_postgres_url()
+
+
+@pytest.fixture(scope="session")
+def slapd_server() -> Iterator[SlapdServer]:
+    """Give the one OpenLDAP server of this test process; each test resets it to what it needs."""
+    programs = slapd.find_programs()
+    if programs is None:
+        server_is_absent("OpenLDAP", "Debian package slapd")
+    with private_slapd(programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def samba_server() -> Iterator[SambaServer]:
+    """Give the one Active Directory domain of this test process; a test that fills it resets it."""
+    if not samba.find_programs():
+        server_is_absent("Samba", "Debian packages samba, samba-ad-provision and two more, and root")
+    with private_samba() as server:
+        yield server

@@ -47,6 +47,7 @@ class Network:
     deny: tuple[str, ...] = METADATA  # networks and names that are never reached
     allow: tuple[str, ...] = ()  # if there are any, nothing else is reached
     unverified_tls: Where = Where.LOOPBACK
+    clear_text_ldap: Where = Where.LOOPBACK  # a directory's password without TLS
     reads_only: bool = False  # nothing is written: the run is planning or testing
 
     def refuses_name(self, host: str) -> bool:
@@ -75,6 +76,7 @@ class Network:
             "deny": list(self.deny),
             "allow": list(self.allow),
             "unverified_tls": self.unverified_tls,
+            "clear_text_ldap": self.clear_text_ldap,
             "reads_only": self.reads_only,
         }
 
@@ -85,6 +87,7 @@ class Network:
             deny=tuple(values["deny"]),
             allow=tuple(values["allow"]),
             unverified_tls=Where(values["unverified_tls"]),
+            clear_text_ldap=Where(values["clear_text_ldap"]),
             reads_only=values["reads_only"],
         )
 

@@ -1,0 +1,1 @@
+"""Directories spoken to by LDAP: Active Directory, OpenLDAP and their kin."""
