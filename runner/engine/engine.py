@@ -17,15 +17,17 @@ import structlog
 
 from runner.engine.attempt import Result
 from runner.engine.catalogue import System
-from runner.engine.probes import Probes
+from runner.engine.cleaning import Cleaner, secrets_of
+from runner.engine.probes import Probes, StepTold
 from runner.engine.retention import Remover
 from runner.engine.slot import HandedBack, Slot
-from runner.engine.talk import Surroundings
+from runner.engine.talk import Surroundings, answer
 from runner.engine.workers import WorkerFactory
 from runner.errors import Cancelled, Reason, StoreError
+from runner.messages import encode
 from runner.metrics import NO_REASON, Metrics
 from runner.model.changes import ChangeState
-from runner.model.jobs import Claim, Outcome
+from runner.model.jobs import Claim, Connection, Outcome
 from runner.settings import Settings
 from runner.store import claims, queue, rescue
 from runner.store.database import Database
@@ -178,6 +180,33 @@ class Engine:
     def validate(self, system: str, params: dict[str, Any]) -> None:
         """Raise ``Refused`` if a system's connector doesn't take these parameters."""
         self.probes.validate(system, params)
+
+    def check(self, connection: Connection) -> list[StepTold]:
+        """Test a connection, which needn't be stored, without effects; what each step told."""
+        question = encode(
+            "check",
+            system=connection.system,
+            params=connection.params,
+            job={
+                "id": 0,
+                "uuid": "",
+                "attempt": 0,
+                "automatic": False,
+                "preview": True,
+                "only": None,
+            },
+            attachment=None,
+            memory={},
+            mapping="",
+            now=self.clock().isoformat(),
+            network=self.settings.safety.network().to_json(),
+            memory_limit=self.settings.engine.memory_limit,
+        )
+        return self.probes.check(
+            question,
+            cleaner=Cleaner(secrets_of(connection, self.systems)),
+            asked=partial(answer, self.database, connection.project_id),
+        )
 
     def status(self) -> dict[str, Any]:
         """What a person wants to know of the engine."""

@@ -5,15 +5,30 @@ One worker of its own answers them, so that they neither wait for jobs nor take 
 
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
 
 from runner.engine.catalogue import System, from_description
+from runner.engine.cleaning import Cleaner
 from runner.engine.workers import Budget, Worker, WorkerFactory
 from runner.errors import Internal, Refused, RunnerError
-from runner.messages import Answer, Failed, LogLine, Progress, encode
+from runner.messages import Answer, Ask, Failed, LogLine, Progress, Read, encode
 
 _CAP = 30.0  # seconds for one question, waiting for the worker included
 _MEMORY = 512 * 1024 * 1024  # bytes
+
+
+class StepTold(NamedTuple):
+    """What one step of a connection test told."""
+
+    name: str
+    ok: bool
+    message: str = ""
+
+
+_steps = TypeAdapter(list[StepTold])
 
 
 class Busy(Refused):
@@ -49,17 +64,32 @@ class Probes:
         except RunnerError as error:
             raise Refused(error.message, field="params") from error
 
-    def _ask(self, question: bytes) -> Any:
+    def check(self, question: bytes, *, cleaner: Cleaner, asked: Callable[[Ask], bytes]) -> list[StepTold]:
+        """Test a connection: what each step of its connector's check told, without secrets.
+
+        ``asked`` answers what the connector asks of the platform. A check that ends in an
+        error is one whose last step failed.
+        """
+        try:
+            told = self._ask(question, asked=asked)
+        except Busy:
+            raise
+        except RunnerError as error:
+            return [StepTold(name="check", ok=False, message=cleaner.text(error.message))]
+        steps = _steps.validate_python(told)
+        return [step._replace(message=cleaner.text(step.message)) for step in steps]
+
+    def _ask(self, question: bytes, *, asked: Callable[[Ask], bytes] | None = None) -> Any:
         deadline = time.monotonic() + _CAP
         if not self._lock.acquire(timeout=_CAP):
             msg = "Another question to the connectors takes long; ask again in half a minute."
             raise Busy(msg, status=503)
         try:
-            return self._answer(question, deadline)
+            return self._answer(question, deadline, asked)
         finally:
             self._lock.release()
 
-    def _answer(self, question: bytes, deadline: float) -> Any:
+    def _answer(self, question: bytes, deadline: float, asked: Callable[[Ask], bytes] | None) -> Any:
         if self._worker is not None and self._worker.worn:
             self.close()
         if self._worker is None:
@@ -69,7 +99,11 @@ class Probes:
         try:
             self._worker.send(question)
             message = self._worker.receive(budget)
-            while isinstance(message, Progress | LogLine):
+            while isinstance(message, Progress | LogLine | Read) or (
+                asked is not None and isinstance(message, Ask)
+            ):
+                if asked is not None and isinstance(message, Ask):
+                    self._worker.send(asked(message))
                 message = self._worker.receive(budget)
         except BaseException:
             self.close()

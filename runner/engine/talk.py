@@ -20,7 +20,7 @@ from runner.log import redactor
 from runner.messages import Ask, Failed, FromWorker, LogLine, Progress, encode
 from runner.model.jobs import Claim, Kind
 from runner.settings import Safety
-from runner.store import claims, mappings, platform
+from runner.store import claims, job_log, mappings, platform
 from runner.store.database import Database
 
 M = TypeVar("M")
@@ -28,6 +28,7 @@ M = TypeVar("M")
 PAGE = 500
 """Rows read, written and sent at once at the most."""
 
+_LINES = 100  # of a job's log that one write keeps
 _PROGRESS_TEXT = 200  # characters of it that are kept
 
 
@@ -63,6 +64,8 @@ class Talk:
         self._budget = budget
         self._wake = wake
         self.cleaner = Cleaner(secrets_of(claim.connection, around.systems))
+        self._lines: list[job_log.Line] = []
+        self._kept_lines = 0
 
     def send(self, message: bytes) -> None:
         """Send a message."""
@@ -76,11 +79,14 @@ class Talk:
         """The next message that is the run's business."""
         while True:
             message = self.cleaner.message(self._worker.receive(self._budget, self._wake))
+            if not isinstance(message, LogLine):
+                self._keep_lines()
             match message:
                 case Progress():
                     self._progress(message)
                 case LogLine(event=event, fields=fields):
                     self._log().debug("connector_logged", told=event, fields=fields)
+                    self._keep_line(event, fields)
                 case Ask():
                     self._worker.send(self._answer(message))
                 case Failed():
@@ -94,6 +100,22 @@ class Talk:
         if not isinstance(message, kind):
             raise out_of_turn(message)
         return message
+
+    def _keep_line(self, event: str, fields: dict[str, Any]) -> None:
+        """Have a line kept, some hundred at a time, as far as there is room for it."""
+        if self._kept_lines > job_log.MOST:
+            return
+        self._kept_lines += 1
+        if self._kept_lines > job_log.MOST:
+            event, fields = job_log.CUT, {"kept": job_log.MOST}
+        self._lines.append(job_log.Line(self._around.clock(), event, fields))
+        if len(self._lines) >= _LINES:
+            self._keep_lines()
+
+    def _keep_lines(self) -> None:
+        if self._lines:
+            lines, self._lines = self._lines, []
+            self._around.database.submit(partial(job_log.add, job=self._claim.job, lines=lines))
 
     def _log(self) -> structlog.typing.FilteringBoundLogger:
         logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(
@@ -109,23 +131,7 @@ class Talk:
         self._around.database.submit(partial(claims.note_progress, job=self._claim.job, text=shown))
 
     def _answer(self, ask: Ask) -> bytes:
-        project_id = self._claim.connection.project_id
-        if project_id is None:
-            msg = "The connection has no project, and its connector asked for one."
-            raise Internal(msg)
-        with self._around.database.read() as c:
-            if ask.what == "tasks":
-                rows, following = platform.task_page(c, project_id, after=ask.after, limit=PAGE)
-                return encode("page", rows=rows, next=following)
-            found = platform.project(c, project_id)
-        row = {
-            "id": found.id,
-            "name": found.name,
-            "application": found.application,
-            "business_unit": found.business_unit,
-            "slug": found.slug,
-        }
-        return encode("page", rows=[row], next=None)
+        return answer(self._around.database, self._claim.connection.project_id, ask)
 
     def _envelope(self, *, first: int, resume_only: bool) -> bytes:
         job, upload = self._claim.job, self._claim.upload
@@ -161,6 +167,26 @@ class Talk:
             return ""
         with self._around.database.read() as c:
             return mappings.read(c, connection.id)
+
+
+def answer(database: Database, project_id: int | None, ask: Ask) -> bytes:
+    """What a connector asked the platform: a page of the connection's project."""
+    if project_id is None:
+        msg = "The connection has no project, and its connector asked for one."
+        raise Internal(msg)
+    with database.read() as c:
+        if ask.what == "tasks":
+            rows, following = platform.task_page(c, project_id, after=ask.after, limit=PAGE)
+            return encode("page", rows=rows, next=following)
+        found = platform.project(c, project_id)
+    row = {
+        "id": found.id,
+        "name": found.name,
+        "application": found.application,
+        "business_unit": found.business_unit,
+        "slug": found.slug,
+    }
+    return encode("page", rows=[row], next=None)
 
 
 def out_of_turn(message: FromWorker) -> Internal:

@@ -16,6 +16,7 @@ from runner.server.replies import TYPE, from_error, method_not_allowed, reply
 from runner.server.sdelements.routes import add_routes
 from runner.server.sdelements.schemas import SCHEMAS
 from runner.server.services import Services
+from runner.server.throttle import Throttle
 from runner.server.unit import reading
 
 
@@ -32,6 +33,8 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.systems_known = False
+    app.state.throttle = Throttle()
+    app.state.streams = 0  # of events, open now
     add_routes(app.router)
     _add_operations(app.router)
     app.add_middleware(Guard)
@@ -43,7 +46,7 @@ def create_app(services: Services) -> FastAPI:
 def _add_operations(router: APIRouter) -> None:
     add(router, "GET", "/-/healthy", health.healthy, Operation(summary="Is it alive", answer="Health"))
     add(router, "GET", "/-/ready", health.ready, Operation(summary="Does it take jobs", answer="Health"))
-    told = Operation(summary="Tell the metrics", text=True, extension=True)
+    told = Operation(summary="Tell the metrics", produces="text/plain", extension=True)
     add(router, "GET", "/metrics", measures.show_metrics, told)
     described = Operation(summary="Describe this API", answer="Description", extension=True)
     add(router, "GET", "/api/openapi.json", show_description, described)

@@ -20,7 +20,7 @@ from runner.model.jobs import Kind
 Handler = Callable[[Request], Awaitable[Response]]
 Schema = dict[str, Any]
 
-_ERRORS = {400: "FieldErrors", 401: "Error", 403: "Error", 404: "Error", 503: "Error"}
+_ERRORS = {400: "FieldErrors", 401: "Error", 403: "Error", 404: "Error", 429: "Error", 503: "Error"}
 
 _PATH_SCHEMAS: Mapping[str, Schema] = {
     "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
@@ -89,7 +89,7 @@ class Operation:
     listing: bool = False  # the answer is a list of ``answer``
     paged: bool = True  # a listing takes ``page_size``
     files: Sequence[str] = ()  # media types in which the answer may be had as well
-    text: bool = False  # the answer is plain text
+    produces: str = "application/json"  # media type of a good answer without a schema
     accepted: bool = False  # may also be 202: it happens a little later
     extension: bool = False  # not in the original
 
@@ -103,7 +103,8 @@ def add(router: APIRouter, method: str, path: str, handler: Handler, operation: 
     """Add a route with its description."""
     extra: Schema = {"parameters": [*_path_parameters(path), *_query_parameters(operation)]}
     if operation.body is not None:
-        content = {operation.media: {"schema": ref(operation.body)}}
+        schema = ref(operation.body) if operation.media != "text/csv" else {"type": "string"}
+        content = {operation.media: {"schema": schema}}
         extra["requestBody"] = {"required": True, "content": content}
     if operation.extension:
         extra["x-extension"] = True
@@ -144,8 +145,8 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
             }
         good["content"] = {"application/json": {"schema": schema}}
         good["content"] |= {media: {"schema": {"type": "string"}} for media in operation.files}
-    if operation.text:
-        good["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    elif operation.produces != "application/json":
+        good["content"] = {operation.produces: {"schema": {"type": "string"}}}
     found: dict[int | str, dict[str, Any]] = {operation.status: good}
     if operation.accepted:
         found[202] = good
@@ -218,6 +219,7 @@ QUERY: Mapping[str, Schema] = {
     "job": _INTEGER,
     "state": {"type": "string", "enum": [state.value for state in ChangeState]},
     "op": {"type": "string", "enum": [op.value for op in Op]},
+    "mapped": _BOOLEAN,
     "since": _INSTANT,
     "until": _INSTANT,
     "format": {"type": "string", "enum": ["json", "csv", "jsonl"]},

@@ -1,6 +1,6 @@
 """What the server is given, and what it asks of the engine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from starlette.requests import Request
 
 from runner.engine.catalogue import System
+from runner.engine.probes import StepTold
 from runner.metrics import Metrics
+from runner.model.jobs import Connection
 from runner.settings import Settings
 from runner.store.database import Database
 
@@ -28,6 +30,9 @@ class EngineFacade(Protocol):
 
     def validate(self, system: str, params: dict[str, Any]) -> None:
         """Raise ``Refused`` if a system's connector doesn't take these parameters."""
+
+    def check(self, connection: Connection) -> Sequence[StepTold]:
+        """Test a connection, which needn't be stored, without effects; what each step told."""
 
     def status(self) -> dict[str, Any]:
         """What a person wants to know of the engine."""

@@ -16,7 +16,9 @@ from runner.engine.catalogue import System
 from runner.errors import Refused, RunnerError
 from runner.log import get
 from runner.server.auth import Caller, Credential, authenticate, credential_of
+from runner.server.replies import Unauthenticated
 from runner.server.services import services_of
+from runner.server.throttle import throttle_of
 from runner.store import accounts
 from runner.store.accounts import Scope
 
@@ -33,7 +35,7 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 async def reading(request: Request, work: Work[T], *need: Scope) -> T:
     """Run ``work`` on a reading transaction for a caller who has one of the scopes ``need``."""
-    services, credential = services_of(request), credential_of(request)
+    services, credential = services_of(request), _admitted(request)
     now = services.clock()
 
     def unit() -> tuple[Caller, T]:
@@ -42,7 +44,12 @@ async def reading(request: Request, work: Work[T], *need: Scope) -> T:
             caller.need(*need)
             return caller, work(c, caller)
 
-    caller, result = await in_thread(unit)
+    try:
+        caller, result = await in_thread(unit)
+    except Unauthenticated:
+        throttle_of(request).refused(request)
+        raise
+    throttle_of(request).accepted(request, credential.token_hash)
     if caller.use_is_old and caller.token_id is not None:
         # Nobody waits for this: the next request writes it if this one can't.
         services.database.submit(partial(accounts.used, token_id=caller.token_id, now=now))
@@ -55,13 +62,22 @@ async def writing(request: Request, work: Work[T], *need: Scope) -> T:
     A refusal must be raised before the first write: it is carried out of the transaction as
     a value, so that it doesn't take back the work of others who share the commit.
     """
-    services, credential = services_of(request), credential_of(request)
+    services, credential = services_of(request), _admitted(request)
     unit = partial(_write, credential=credential, now=services.clock(), work=work, need=need)
     # Shielded: a request that is given up must not cancel a write that others wait for as well.
     result = await asyncio.shield(asyncio.wrap_future(services.database.submit(unit)))
+    if isinstance(result, Unauthenticated):
+        throttle_of(request).refused(request)
     if isinstance(result, Refused):
         raise result
+    throttle_of(request).accepted(request, credential.token_hash)
     return result
+
+
+def _admitted(request: Request) -> Credential:
+    credential = credential_of(request)
+    throttle_of(request).check(request, credential.token_hash)
+    return credential
 
 
 def _write(

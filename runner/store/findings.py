@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from runner.model.findings import FindingRow
 from runner.model.jobs import Job
+from runner.store.pages import Cut, cut
 from runner.store.schema import findings
 from runner.store.values import from_json, to_json
 
@@ -38,14 +39,10 @@ def forget(c: sa.Connection, job: Job) -> None:
     c.execute(sa.delete(findings).where(findings.c.job_id == job.id))
 
 
-def page(
-    c: sa.Connection, job_id: int, *, mapped: bool | None, after: int, limit: int
-) -> list[tuple[int, FindingRow]]:
-    """Rows of a job past the sequence number ``after``, each with its own; ``mapped`` None = all."""
-    query = sa.select(findings).where(*_of(job_id, mapped), findings.c.sequence > after)
-    return [
-        (found.sequence, _row(found)) for found in c.execute(query.order_by(findings.c.sequence).limit(limit))
-    ]
+def page(c: sa.Connection, job_id: int, part: Cut, *, mapped: bool | None) -> list[tuple[int, FindingRow]]:
+    """Some rows of a job, each with its sequence number; ``mapped`` None = all."""
+    rows = cut(c, sa.select(findings).where(*_of(job_id, mapped)), findings.c.sequence, part)
+    return [(found.sequence, _row(found)) for found in rows]
 
 
 def count(c: sa.Connection, job_id: int, *, mapped: bool | None) -> int:

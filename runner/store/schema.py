@@ -334,6 +334,32 @@ answers = sa.Table(
     comment="first answers to requests with an Idempotency-Key, to be given again",
 )
 
+job_log = sa.Table(
+    "job_log",
+    metadata,
+    _key(),
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("at", _Instant, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("fields", sa.Text, nullable=False),  # JSON object
+    sqlite_autoincrement=True,
+    comment="what connectors wrote to their jobs' logs",
+)
+sa.Index("job_log_by_job", job_log.c.job_id, job_log.c.id)
+
+remote_agents = sa.Table(
+    "remote_agents",
+    metadata,
+    _key(),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("version", sa.Text, nullable=False, server_default=""),
+    sa.Column("platform", sa.Text, nullable=False, server_default=""),
+    sa.Column("last_sync", _Instant),
+    sqlite_autoincrement=True,
+)
+
 reads = sa.Table(
     "reads",
     metadata,

@@ -101,6 +101,20 @@ def get(c: sa.Connection, *, project_id: int, task_id: str) -> TaskEntry | None:
     return None if row is None else _entry(row)
 
 
+def next_own_number(c: sa.Connection, project_id: int) -> int:
+    """The number of the project's next task of its own ("PT7")."""
+    own = sa.select(tasks.c.task_id).where(
+        tasks.c.project_id == project_id, tasks.c.task_id.startswith("PT", autoescape=True)
+    )
+    numbers = [int(text[2:]) for text in c.scalars(own) if text[2:].isdecimal()]
+    return max(numbers, default=0) + 1
+
+
+def delete(c: sa.Connection, row_id: int) -> None:
+    """Remove a task with its notes."""
+    c.execute(sa.delete(tasks).where(tasks.c.id == row_id))
+
+
 def change(c: sa.Connection, row_id: int, values: Mapping[str, Any], *, now: datetime) -> None:
     """Change columns of a task; a new status is dated."""
     micros = to_micros(now)
@@ -190,6 +204,11 @@ def add_note(
     return insert(
         c, notes, task=task, text=text, automatic=automatic, user_id=user_id, created=micros, updated=micros
     )
+
+
+def change_note(c: sa.Connection, note_id: int, *, text: str, now: datetime) -> None:
+    """Write another text."""
+    c.execute(sa.update(notes).where(notes.c.id == note_id).values(text=text, updated=to_micros(now)))
 
 
 def delete_note(c: sa.Connection, note_id: int) -> None:

@@ -2,6 +2,7 @@
 
 from runner.model.findings import FindingRow
 from runner.store import findings, mappings, rescue
+from runner.store.pages import Cut
 from tests.contract.desk import NOW, Desk
 
 
@@ -25,9 +26,10 @@ def test_rows_come_back_as_they_were_told(desk: Desk) -> None:
     told = [row("SQL Injection"), row("GraphQL", mapped=False), row("Log Forging")]
     desk.do(findings.add, job, first=1, rows=told[:2])
     desk.do(findings.add, job, first=3, rows=told[2:])
-    assert desk.ask(findings.page, job.id, mapped=None, after=0, limit=2) == [(1, told[0]), (2, told[1])]
-    assert desk.ask(findings.page, job.id, mapped=None, after=2, limit=2) == [(3, told[2])]
-    assert desk.ask(findings.page, job.id, mapped=False, after=0, limit=9) == [(2, told[1])]
+    first, rest = Cut(limit=2), Cut(limit=2, key=2)
+    assert desk.ask(findings.page, job.id, first, mapped=None) == [(1, told[0]), (2, told[1])]
+    assert desk.ask(findings.page, job.id, rest, mapped=None) == [(3, told[2])]
+    assert desk.ask(findings.page, job.id, Cut(limit=9), mapped=False) == [(2, told[1])]
     assert desk.ask(findings.count, job.id, mapped=True) == 2
 
 

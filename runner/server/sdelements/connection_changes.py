@@ -59,7 +59,7 @@ def _read(values: dict[str, Any], kind: Kind, systems: dict[str, System], *, cre
     }
     params = fields.mapping("params", required=create)
     safety = fields.mapping("safety")
-    system = _read_system(fields, values, kind, systems, create=create)
+    system = read_system(fields, values, kind, systems) if create else None  # it can't be changed
     if create:
         belongs = kind in {Kind.ALM, Kind.ANALYSIS}
         columns["project_id"] = fields.integer("project", required=True) if belongs else None
@@ -92,12 +92,10 @@ def _checked(fields: Fields, name: str, parse: Callable[[str], object]) -> str |
     return text
 
 
-def _read_system(
-    fields: Fields, values: dict[str, Any], kind: Kind, systems: dict[str, System], *, create: bool
+def read_system(
+    fields: Fields, values: Mapping[str, Any], kind: Kind, systems: Mapping[str, System]
 ) -> System | None:
-    """The system a new connection is for, by id, or as an object with one. It can't be changed."""
-    if not create:
-        return None
+    """The system a new connection is for, by id, or as an object with one."""
     given = values.get("system")
     name = given.get("id") if isinstance(given, dict) else given
     found = systems.get(name) if isinstance(name, str) else None

@@ -10,7 +10,7 @@ from runner.server.auth import Caller
 from runner.server.body import read_body
 from runner.server.fields import Fields
 from runner.server.paging import Item, Source, listing
-from runner.server.replies import not_found, reply
+from runner.server.replies import conflict, not_found, reply
 from runner.server.sdelements.shapes import Shown, instant
 from runner.server.sdelements.tasks import check_project, find
 from runner.server.services import services_of
@@ -103,6 +103,25 @@ async def show_note(request: Request) -> Response:
             request, lambda c, _caller: note(_note(c, find(c, request).row_id, note_id)), Scope.READ
         )
     )
+
+
+async def patch_note(request: Request) -> Response:
+    """Write another text; what an analysis said stays as it was said."""
+    body, now = await read_body(request), services_of(request).clock()
+    note_id = request.path_params["note_id"]
+
+    def change(c: sa.Connection, _caller: Caller) -> Shown:
+        fields = Fields(body.object())
+        text = fields.text("text", required=True, blank=False)
+        fields.done()
+        ident = find(c, request).row_id
+        there = _note(c, ident, note_id)
+        if there.session_id is not None:
+            raise conflict("An analysis said this; it can't be changed.")
+        store.change_note(c, there.id, text=text or "", now=now)
+        return note(_note(c, ident, note_id))
+
+    return reply(await writing(request, change, Scope.VERIFY))
 
 
 async def delete_note(request: Request) -> Response:

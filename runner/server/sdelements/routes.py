@@ -8,19 +8,24 @@ from runner.server.openapi import Operation as Op
 from runner.server.openapi import add
 from runner.server.sdelements import (
     agents,
+    analyses,
     connection_changes,
+    connection_tests,
     connections,
     deeds,
     group_mappings,
     groups,
     initiate,
+    job_events,
     jobs,
     journal,
+    mappings,
     notes,
     pausing,
     place_changes,
     places,
     reference,
+    remote_agents,
     status,
     tasks,
     tokens,
@@ -36,14 +41,19 @@ def add_routes(router: APIRouter) -> None:
     _add_jobs(router, f"{ROOT}/jobs")
     _add_jobs(router, f"{ROOT}/projects/{{project_id:number}}/jobs")
     agents.add_routes(router, ROOT)
+    job_events.add_routes(router, f"{ROOT}/jobs")
+    remote_agents.add_routes(router, ROOT)
+    mappings.add_routes(router, ROOT)
     _add_journal(router)
     _add_file_import(router)
     _add_connections(router)
     group_mappings.add_routes(router, ROOT)
+    connection_tests.add_routes(router, ROOT)
     _add_places(router)
     users.add_routes(router, ROOT)
     groups.add_routes(router, ROOT)
     _add_tasks(router, f"{ROOT}/projects/{{project_id:number}}")
+    analyses.add_routes(router, f"{ROOT}/projects/{{project_id:number}}")
     _add_reference(router)
     _add_administration(router)
 
@@ -248,12 +258,20 @@ def _add_tasks(router: APIRouter, root: str) -> None:
         Op(summary="List tasks", answer="Task", listing=True, query=(*tasks.FILTERS, "include", "expand")),
     )
     get(one, tasks.show_task, Op(summary="Show a task", answer="Task", query=("include", "expand")))
+    own = Op(
+        summary="Add a task of the project alone", body="NewTask", answer="Task", status=201, also=(413, 415)
+    )
+    add(router, "POST", f"{root}/tasks/", tasks.create_task, own)
+    gone = Op(summary="Remove a task of the project alone", status=204, also=(409,))
+    add(router, "DELETE", one, tasks.delete_task, gone)
     changed = Op(summary="Change a task", body="ChangedTask", answer="Task", also=(413, 415))
     add(router, "PATCH", one, tasks.patch_task, changed)
     get(f"{one}notes/", notes.list_notes, Op(summary="List a task's notes", answer="Note", listing=True))
     written = Op(summary="Write a note", body="NewNote", answer="Note", status=201, also=(413, 415))
     add(router, "POST", f"{one}notes/", notes.create_note, written)
     get(f"{one}notes/{{note_id:number}}/", notes.show_note, Op(summary="Show a note", answer="Note"))
+    changed = Op(summary="Change a note", body="ChangedNote", answer="Note", also=(409, 413, 415))
+    add(router, "PATCH", f"{one}notes/{{note_id:number}}/", notes.patch_note, changed)
     gone = Op(summary="Remove a note", status=204)
     add(router, "DELETE", f"{one}notes/{{note_id:number}}/", notes.delete_note, gone)
     get(

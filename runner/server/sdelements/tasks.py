@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from runner.server.auth import Caller
 from runner.server.body import read_body
-from runner.server.fields import Fields, Query
+from runner.server.fields import Fields, Query, no_such
 from runner.server.paging import Source, listing
-from runner.server.replies import not_found, reply
+from runner.server.replies import Invalid, conflict, not_found, reply
 from runner.server.sdelements.reference import PHASES, STATUSES, phase_id, phase_slug
 from runner.server.sdelements.shapes import Shown, instant
 from runner.server.services import services_of
@@ -106,6 +106,7 @@ async def list_tasks(request: Request) -> Response:
 
 
 def check_project(c: sa.Connection, request: Request) -> None:
+    """Refuse (404) a path that names a project there isn't."""
     if work.project(c, request.path_params["project_id"]) is None:
         raise not_found()
 
@@ -122,11 +123,68 @@ def find(c: sa.Connection, request: Request) -> TaskEntry:
     return found
 
 
+def named(c: sa.Connection, project_id: int, name: Any, field: str) -> TaskEntry:
+    """The project's task that a body names, as "7-T21" or "T21"; ``Invalid`` if there is none."""
+    found = _TASK_ID.fullmatch(name) if isinstance(name, str) else None
+    task = None
+    if found is not None and (found[1] is None or int(found[1]) == project_id):
+        task = store.get(c, project_id=project_id, task_id=found[2])
+    if task is None:
+        raise Invalid({field: [no_such(name)]})
+    return task
+
+
 async def show_task(request: Request) -> Response:
     """Tell one task."""
     query = Query(request)
     show = partial(task, include=query.words("include"), expand=query.words("expand"))
     return reply(await reading(request, lambda c, _caller: show(find(c, request)), Scope.READ))
+
+
+async def create_task(request: Request) -> Response:
+    """Add a task of the project alone; its id is given: "PT1", "PT2" and so on."""
+    body, now = await read_body(request), services_of(request).clock()
+
+    def create(c: sa.Connection, _caller: Caller) -> Shown:
+        check_project(c, request)
+        project_id = request.path_params["project_id"]
+        fields = Fields(body.object())
+        title = fields.text("title", required=True, blank=False, longest=500)
+        phase = phase_slug(fields.text("phase", required=True) or "")
+        priority = fields.integer("priority", required=True, least=1, most=10)
+        text = fields.text("text")
+        tags = fields.texts("tags")
+        if phase and phase not in PHASES:
+            fields.wrong("phase", no_such(phase))
+        fields.done()
+        task_id = f"PT{store.next_own_number(c, project_id)}"
+        entry = {
+            "task_id": task_id,
+            "title": title,
+            "phase": phase,
+            "priority": priority,
+            "text": text or "",
+            "tags": tags or [],
+        }
+        store.add(c, project_id, [entry], now=now)
+        made = store.get(c, project_id=project_id, task_id=task_id)
+        assert made is not None  # it was written in this transaction
+        return task(made, include=frozenset({"tags"}), expand=frozenset())
+
+    return reply(await writing(request, create, Scope.ADMIN), 201)
+
+
+async def delete_task(request: Request) -> Response:
+    """Remove a task of the project alone; others come from where the original has its library."""
+
+    def delete(c: sa.Connection, _caller: Caller) -> None:
+        there = find(c, request)
+        if not there.task_id.startswith("PT"):
+            raise conflict("Only tasks of the project alone (PT…) can be removed.")
+        store.delete(c, there.row_id)
+
+    await writing(request, delete, Scope.ADMIN)
+    return Response(status_code=204)
 
 
 async def patch_task(request: Request) -> Response:

@@ -11,8 +11,9 @@ from typing import Any
 import requests
 
 from runner.engine.catalogue import System
+from runner.engine.probes import StepTold
 from runner.errors import Refused
-from runner.model.jobs import Kind, State
+from runner.model.jobs import Connection, Kind, State
 from runner.server.services import Services
 from runner.store import accounts, claims, connections, work
 from runner.store.accounts import Role, Scope
@@ -62,6 +63,7 @@ class EngineStandIn:
     cancelled: list[int] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=lambda: {"claiming": True, "trouble": None})
     alive: bool = True
+    checked: list[Connection] = field(default_factory=list)
 
     def wake(self) -> None:
         """Count it."""
@@ -80,6 +82,12 @@ class EngineStandIn:
         assert system in SYSTEMS
         if "refuse_me" in params:
             raise Refused("refuse_me is no such thing.", field="params")
+
+    def check(self, connection: Connection) -> list[StepTold]:
+        """Note what was to be tested; it fails if a param says so."""
+        self.checked.append(connection)
+        good = "fail" not in connection.params
+        return [StepTold("connect", ok=True), StepTold("log in", ok=good, message="" if good else "No.")]
 
     def status(self) -> dict[str, Any]:
         """Tell what the test put there."""

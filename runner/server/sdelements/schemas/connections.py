@@ -59,5 +59,15 @@ CONNECTIONS: dict[str, Schema] = {
         "system",
         "params",
     ),
+    "TestedConnection": asked({"params": OBJECT}),
+    "NewTestedConnection": asked(
+        {"system": {"anyOf": [TEXT, SYSTEM_REF]}, "project": INTEGER, "params": OBJECT}, "system", "params"
+    ),
+    "ConnectionTest": thing(
+        {
+            "success": BOOLEAN,
+            "steps": {"type": "array", "items": thing({"name": TEXT, "ok": BOOLEAN, "message": TEXT})},
+        }
+    ),
     "ChangedConnection": asked(_CONNECTION_FIELDS),
 }

@@ -38,6 +38,32 @@ OTHERS: dict[str, Schema] = {
             "broken": MAYBE_TEXT,
         }
     ),
+    "RemoteAgent": thing(
+        {
+            "id": INTEGER,
+            "name": TEXT,
+            "creator": {"anyOf": [TEXT, OBJECT]},
+            "version": TEXT,
+            "platform": TEXT,
+            "last_sync": MAYBE_INSTANT,
+        }
+    ),
+    "NewRemoteAgent": asked({"name": TEXT, "version": TEXT, "platform": TEXT}, "name"),
+    "ChangedRemoteAgent": asked({"version": TEXT, "platform": TEXT}),
+    "Finding": thing(
+        {
+            "id": INTEGER,
+            "category": TEXT,
+            "cwes": {"type": "array", "items": INTEGER},
+            "severity": TEXT,
+            "count": INTEGER,
+            "via": TEXT,
+            "mapped": BOOLEAN,
+            "tasks": TEXTS,
+            "examples": TEXTS,
+        }
+    ),
+    "LogLine": thing({"id": INTEGER, "when": INSTANT, "attempt": INTEGER, "event": TEXT, "fields": OBJECT}),
     "Token": thing(
         {
             "id": INTEGER,

@@ -1,5 +1,7 @@
 """Places, tasks and notes."""
 
+from runner.findings.status import Behaviour
+from runner.model.platform import Verification
 from runner.server.openapi import Schema
 from runner.server.sdelements.schemas.parts import (
     BOOLEAN,
@@ -12,6 +14,7 @@ from runner.server.sdelements.schemas.parts import (
     TEXT,
     TEXTS,
     asked,
+    enum,
     thing,
 )
 
@@ -78,6 +81,14 @@ _TASK_MORE: dict[str, Schema] = {
     "catch_all": BOOLEAN,
     "results": OBJECT,
 }
+_SAID: dict[str, Schema] = {
+    "behaviour": enum(Behaviour),
+    "confidence": {"type": "string", "enum": ["high", "low", "none"]},
+    "findings": {"anyOf": [OBJECT, {"type": "array", "items": OBJECT}]},
+    "finding_ref": {"type": ["string", "null"]},
+    "status": enum(Verification),
+    "task_status_mapping": {"type": "object", "additionalProperties": TEXT},
+}
 _TASKS: dict[str, Schema] = {
     "Task": thing(
         {
@@ -107,6 +118,29 @@ _TASKS: dict[str, Schema] = {
         optional=tuple(_TASK_MORE),
     ),
     "ChangedTask": asked({"status": TEXT, "status_note": MAYBE_TEXT, "tags": TEXTS}),
+    "NewTask": asked(
+        {
+            "title": TEXT,
+            "phase": TEXT,
+            "priority": {"type": "integer", "minimum": 1, "maximum": 10},
+            "text": TEXT,
+            "tags": TEXTS,
+        },
+        "title",
+        "phase",
+        "priority",
+    ),
+    "ChangedNote": asked({"text": TEXT}, "text"),
+    "NewAnalysisSession": asked(
+        {
+            "analysis_ref": TEXT,
+            "analysis_type": TEXT,
+            "notes": {"type": "array", "items": {**asked({"task": TEXT, **_SAID}, "task")}},
+        },
+        "analysis_ref",
+        "analysis_type",
+    ),
+    "NewAnalysisNote": asked({"analysis_session": {"type": ["integer", "null"]}, **_SAID}),
     "Note": thing(_NOTE),
     "NewNote": asked({"text": TEXT, "automatic": FLAG}, "text"),
     "AnalysisNote": thing(

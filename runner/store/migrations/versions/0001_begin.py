@@ -440,6 +440,10 @@ def upgrade() -> None:
         comment="which readings of a run were proven whole, and how large the target was",
     )
     op.create_index("users_email", "users", [sa.text("lower(email)")], unique=True)
+    _people()
+
+
+def _people() -> None:
     op.create_index("users_directory_id", "users", ["directory_id"], unique=True)
     op.create_table(
         "groups",
@@ -503,3 +507,39 @@ def upgrade() -> None:
         comment="first answers to requests with an Idempotency-Key, to be given again",
     )
     op.create_index(op.f("ix_answers_created"), "answers", ["created"], unique=False)
+    _agents()
+
+
+def _agents() -> None:
+    op.create_table(
+        "job_log",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("fields", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+        comment="what connectors wrote to their jobs' logs",
+        sqlite_autoincrement=True,
+    )
+    op.create_index("job_log_by_job", "job_log", ["job_id", "id"], unique=False)
+    op.create_table(
+        "remote_agents",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("version", sa.Text(), server_default="", nullable=False),
+        sa.Column("platform", sa.Text(), server_default="", nullable=False),
+        sa.Column("last_sync", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_remote_agents_user_id"), "remote_agents", ["user_id"], unique=False)
