@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 KEY = "analysis"
@@ -17,6 +18,7 @@ class Memory:
     listed: int | None = None  # issues it listed; None = there was no import yet
     empty_confirmed: bool = False  # a person stood by it that there was nothing
     digests: Mapping[str, str] = field(default_factory=dict)  # of the findings, by task
+    completed: datetime | None = None  # end of the newest scan whose silence was taken at its word
 
     @classmethod
     def of(cls, memory: Mapping[str, Any]) -> "Memory":
@@ -30,6 +32,7 @@ class Memory:
             listed=known["listed"],
             empty_confirmed=known.get("empty_confirmed") is True,
             digests=_texts(known.get("digests")),
+            completed=_instant(known.get("completed")),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -40,8 +43,16 @@ class Memory:
             "listed": self.listed,
             "empty_confirmed": self.empty_confirmed,
             "digests": dict(self.digests),
+            "completed": None if self.completed is None else self.completed.isoformat(),
         }
 
 
 def _texts(value: object) -> dict[str, str]:
     return {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else {}
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -37,14 +37,14 @@ def _entry(group: Group) -> dict[str, Any]:
     return entry
 
 
-def text(groups: Sequence[Group], *, scanner: str, ref: str, says: Verification) -> str:
+def text(groups: Sequence[Group], *, scanner: str, noun: str = "report", ref: str, says: Verification) -> str:
     """A few lines for people: what the scanner found, and where for example."""
     if says is Verification.PASS:
-        return f"{scanner} found nothing for this task (report {ref})."
+        return f"{scanner} found nothing for this task ({noun} {ref})."
     if says is Verification.PARTIAL:
-        return f"{scanner} found nothing for this task (report {ref}), but it may not look for all of it."
+        return f"{scanner} found nothing for this task ({noun} {ref}), but it may not look for all of it."
     total = sum(group.count for group in groups)
-    lines = [f"{scanner} has {plural(total, 'finding')} for this task (report {ref}):"]
+    lines = [f"{scanner} has {plural(total, 'finding')} for this task ({noun} {ref}):"]
     ordered = in_order(groups)
     lines += [_line(group) for group in ordered[:MOST_IN_TEXT]]
     if more := len(ordered) - MOST_IN_TEXT:

@@ -49,6 +49,7 @@ def plan_import(ctx: Context, scan: Scan, tally: Tally, params: AnalysisParams) 
     changes = list(verdicts.changes())
     _tell(ctx, scan, matched, index, mute="" if params.flaws_only else mute)
     if ctx.job.only is None:
+        concluded = proof is not None and not params.flaws_only
         memory = Memory(
             ref=scan.ref,
             clues=scan.clues,
@@ -56,6 +57,7 @@ def plan_import(ctx: Context, scan: Scan, tally: Tally, params: AnalysisParams) 
             empty_confirmed=scan.listed == 0 and confirmed,
             # Where silence says nothing, older notes of tasks this scan doesn't speak of still stand.
             digests=verdicts.digests if proof is not None else {**last.digests, **verdicts.digests},
+            completed=scan.completed if concluded else last.completed,
         )
         ctx.remember(KEY, memory.to_json())
     if changes:

@@ -7,6 +7,7 @@ arrived; that a task is clean follows from a whole scan of the right project onl
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from runner.findings.memory import Memory
 
@@ -23,6 +24,9 @@ class Scan:
     suppressed: int = 0  # issues left out because people decided so
     suppressed_as: str = ""  # what they decided, as '"Not an Issue"'
     shortfall: str = ""  # a sentence: why not all issues were read; "" = proven whole
+    noun: str = "report"  # what ``ref`` is the name of, as "site"
+    live: bool = False  # asked from the scanner as it is now, and not a file that somebody sent
+    completed: datetime | None = None  # of a live one: when its newest whole scan ended, UTC
 
 
 def silence_is_mute(scan: Scan, last: Memory, *, mapped: int, confirmed: bool) -> str:
@@ -39,10 +43,24 @@ def silence_is_mute(scan: Scan, last: Memory, *, mapped: int, confirmed: bool) -
             f"It seems to be of another project ({ours}) than the last import ({theirs}). "
             "If that is right, import it again."
         )
-    if scan.listed == 0 and not confirmed:
+    if scan.live:
+        if stale := _nothing_new(scan.completed, last.completed):
+            return stale
+    elif scan.listed == 0 and not confirmed:
         return "It lists no issue at all. If that is right, import it again, or set confirm_empty."
     if scan.listed > scan.suppressed and not mapped:
         return "None of its findings matches a task by CWE or category, so the tasks can't be judged by it."
+    return ""
+
+
+def _nothing_new(completed: datetime | None, last: datetime | None) -> str:
+    """Why the silence of a live source says no more than at the last import; "" = a new scan is behind it."""
+    if completed is None:
+        return "No scan of it has completed yet."
+    if last is not None and completed <= last:
+        return (
+            f"No scan of it has completed since the last import (the newest one ended {completed:%F %R} UTC)."
+        )
     return ""
 
 

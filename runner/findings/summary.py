@@ -18,7 +18,7 @@ LONGEST = 80
 def summary(scan: Scan, matched: Matched, index: TaskIndex, *, mute: str) -> Iterator[str]:
     """The sentences, in order: what was read, where it went, why nothing may pass."""
     left_out = f"; {scan.suppressed} left out as {scan.suppressed_as}" if scan.suppressed else ""
-    yield f"The {scan.name} report {scan.ref} has {plural(matched.total, 'finding')}{left_out}."
+    yield f"The {scan.name} {scan.noun} {scan.ref} has {plural(matched.total, 'finding')}{left_out}."
     if matched.total:
         yield _where_to(matched, index)
     if mute:

@@ -52,7 +52,7 @@ class Verdicts:
             Op.CREATE,
             kind=SESSION,
             key=self._key,
-            subject=f"{self._scan.name} report {self._scan.ref}",
+            subject=f"{self._scan.name} {self._scan.noun} {self._scan.ref}",
             after={
                 "project": self._ctx.platform.project().id,
                 "analysis_ref": self._scan.ref,
@@ -138,7 +138,9 @@ class Verdicts:
             "confidence": self._index.confidence(task.id),
             "behaviour": self._params.import_behaviour,
             "findings": note.findings(groups),
-            "text": note.text(groups, scanner=self._scan.name, ref=self._scan.ref, says=says),
+            "text": note.text(
+                groups, scanner=self._scan.name, noun=self._scan.noun, ref=self._scan.ref, says=says
+            ),
         }
 
 

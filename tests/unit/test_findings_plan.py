@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -259,6 +260,46 @@ def test_confirm_empty_takes_it_at_its_word() -> None:
 def test_first_empty_report_passes_nothing() -> None:
     """Without an earlier import there is nothing to compare with, so an empty report passes nothing."""
     assert Import(scan=EMPTY).changes == []
+
+
+FIRST = datetime(2026, 3, 1, 10, tzinfo=UTC)
+LATER = FIRST + timedelta(days=1)
+
+
+def live(completed: datetime | None, *, listed: int = 0) -> Scan:
+    """What a scanner says of itself as it is now."""
+    return replace(SCAN, noun="site", live=True, completed=completed, listed=listed)
+
+
+@pytest.mark.parametrize("listed", [0, 1])
+def test_live_source_passes_after_a_new_scan_only(listed: int) -> None:
+    """What a live source no longer mentions passes once a scan newer than the last import has ended."""
+    rest = [finding(XSS)] * listed
+    first = Import(finding(), *rest, scan=live(FIRST, listed=1 + listed))
+    gone = follow(first, *rest, scan=live(FIRST, listed=listed))
+    assert gone.changes == []
+    assert "No scan of it has completed since the last import" in gone.ctx.message
+    scanned = follow(gone, *rest, scan=live(LATER, listed=listed))
+    assert scanned.verdicts == {"7-T1": Op.PASS}
+    assert "The Fortify site shop-1 has" in scanned.ctx.message
+
+
+def test_live_source_without_a_scan_passes_nothing() -> None:
+    """Where no scan has ever completed, silence says nothing; what was found is true all the same."""
+    begun = Import(finding(), scan=live(None, listed=1))
+    assert begun.verdicts == {"7-T1": Op.FAIL}
+    assert "No scan of it has completed yet" in begun.ctx.message
+    assert follow(begun, scan=live(FIRST)).verdicts["7-T1"] is Op.PASS
+
+
+def test_a_scan_counts_when_its_silence_was_taken() -> None:
+    """A run that passed nothing leaves the scan for the next one to conclude from."""
+    first = Import(finding(), scan=live(FIRST, listed=1))
+    cut = follow(first, scan=replace(live(LATER), shortfall="It lists 0 of 1."))
+    assert cut.changes == []
+    only = follow(cut, scan=live(LATER), params={"flaws_only": True})
+    assert only.changes == []
+    assert follow(only, scan=live(LATER)).verdicts["7-T1"] is Op.PASS
 
 
 def test_all_decided_against_is_not_empty() -> None:
