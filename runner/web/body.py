@@ -77,6 +77,8 @@ class Body:
         raw = b"".join(self.blocks())
         try:
             return json.loads(raw)
+        except RecursionError:
+            raise BadInput(f"{self._place} answered JSON that is nested too deeply.") from None
         except ValueError as error:
             start = raw[:200].lstrip()
             if start.startswith(b"<"):
