@@ -1,0 +1,1 @@
+"""WhiteHat Sentinel: findings of a site or an application, asked for or from a file."""
