@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from runner.findings.finding import BY_WEIGHT, Finding, Severity, Weakness
+from runner.findings.finding import BY_WEIGHT, Finding, Severity, Weakness, mark_of
 
 EXAMPLES = 3
 """Locations kept of each sort of finding."""
 
 _WIDTH = 8  # bytes
+_SALTS = {severity: mark_of(severity) for severity in Severity}
 
 
 @dataclass(slots=True)
@@ -30,8 +31,8 @@ class Group:
         if finding.location and len(self.locations) < EXAMPLES and finding.location not in self.locations:
             self.locations.append(finding.location)
         # Where it stands is left out: lines move with every edit, and it is the same finding.
-        said = f"{finding.identity}\0{finding.severity}\0{finding.count}".encode("utf-8", "replace")
-        self.digest += int.from_bytes(blake2b(said, digest_size=_WIDTH).digest())
+        mark = mark_of(finding.identity) if finding.mark is None else finding.mark
+        self.digest += (mark ^ _SALTS[finding.severity]) * finding.count
 
 
 class Tally:
@@ -46,6 +47,10 @@ class Tally:
         if group is None:
             group = self._groups[finding.weakness] = Group(finding.weakness)
         group.add(finding)
+
+    def clear(self) -> None:
+        """Begin again."""
+        self._groups.clear()
 
     def __iter__(self) -> Iterator[Group]:
         return iter(self._groups.values())

@@ -1,9 +1,7 @@
 """Fortify reports: the sample's way through the connector, and files with their oddities."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,31 +10,10 @@ from runner.connectors.fortify.connector import FortifyFileUpload
 from runner.connectors.fortify.params import FortifyParams
 from runner.errors import BadInput
 from runner.model.changes import Change, Op
+from tests.unit.fortify_import import Import, shared
 from tests.unit.recording import SAMPLE, RecordingContext, sample_tasks
 
 MEGABYTE = 1024 * 1024
-
-
-class Import:
-    """One file through the connector, on the sample project."""
-
-    def __init__(self, file: Path, params: dict[str, Any] | None = None, **context: Any) -> None:
-        settings = FortifyParams.model_validate(params or {})
-        self.ctx = RecordingContext(tasks=sample_tasks(), params=settings, file=file, **context)
-        self.changes: list[Change] = list(FortifyFileUpload().plan(self.ctx))
-
-    def tasks(self, op: Op) -> set[str]:
-        """Ids of the tasks a change of which is ``op``."""
-        return {c.key.removeprefix("7-") for c in self.changes if c.op is op and c.kind == "verification"}
-
-
-def shared(name: str) -> Path:
-    """A file of the shared samples, which are no part of the project."""
-    folders = [os.environ.get("RUNNER_TEST_SAMPLES"), SAMPLE.parents[2] / "shared" / "samples"]
-    found = [Path(folder) / name for folder in folders if folder and (Path(folder) / name).is_file()]
-    if not found:
-        pytest.skip(f"{name} isn't beside the checkout, and RUNNER_TEST_SAMPLES names no folder with it")
-    return found[0]
 
 
 Write = Callable[..., Path]
@@ -127,16 +104,6 @@ def test_shared_few_findings() -> None:
     assert len(run.tasks(Op.FAIL)) == 2
     assert not run.tasks(Op.PASS)
     assert "It lists 2 of 8 issues." in run.ctx.message
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [("hello_world.fpr", "an FPR archive"), ("TwoResultsWithNodeRefs.fvdl", "a bare FVDL file")],
-)
-def test_shared_other_kinds(name: str, kind: str) -> None:
-    """FPR and FVDL files are told by their content and refused by their name."""
-    with pytest.raises(BadInput, match=f"{name} is {kind}. This version reads report XML only"):
-        Import(shared(f"fortify/{name}"))
 
 
 # --- what is read ------------------------------------------------------------------------
@@ -297,10 +264,6 @@ WHOLE = report(listing(group(SQL, 1, issue())))
         pytest.param("<ReportDefinition/>", "without a list of issues and without counts", id="nothing"),
         pytest.param(TEMPLATE, "is a report template, not a report", id="template"),
         pytest.param("%PDF-1.7", "scan.xml is a PDF", id="PDF"),
-        pytest.param("PK\x03\x04", "scan.xml is an FPR archive", id="zip"),
-        pytest.param('<FVDL xmlns="x"/>', "scan.xml is a bare FVDL file", id="FVDL"),
-        pytest.param("<Scan><Name/></Scan>", "scan.xml is a WebInspect export", id="WebInspect"),
-        pytest.param("<Sessions/>", "scan.xml is a WebInspect export", id="old WebInspect"),
         pytest.param("<ns2:Audit/>", "scan.xml is an audit.xml", id="audit"),
     ],
 )

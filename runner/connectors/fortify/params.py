@@ -26,22 +26,13 @@ def _names(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
-class FortifyParams(AnalysisParams):
+class WebInspectParams(AnalysisParams):
     """Settings of an upload connection. Names are those of the SD Elements API."""
 
     file_upload: str = Field(
         default="",
         validation_alias=AliasChoices("file_upload", "report_file"),
         description="Name of the uploaded file, as the sender called it. Set by the upload itself.",
-    )
-    report_type: Annotated[ReportType, BeforeValidator(_folded)] = Field(
-        default=ReportType.AUTO,
-        description="What sort of file to accept: auto (told by its content) or xml (a report). "
-        "fpr and fvdl are known names that this version refuses.",
-    )
-    import_blacklist: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
-        default=("Not an Issue",),
-        description="Values of the Analysis tag, separated by commas, whose issues are left out.",
     )
     sde_project: int | str | None = Field(
         default=None, description="Project, by id or name. Kept as it came; the connection says which."
@@ -51,4 +42,17 @@ class FortifyParams(AnalysisParams):
     )
     sde_businessunit: int | str | None = Field(
         default=None, description="Business unit of the project, by id or name. Kept as it came."
+    )
+
+
+class FortifyParams(WebInspectParams):
+    """What Fortify's own files can be told besides."""
+
+    report_type: Annotated[ReportType, BeforeValidator(_folded)] = Field(
+        default=ReportType.AUTO,
+        description="What sort of file to accept: auto (told by its content), fpr, fvdl or xml (a report).",
+    )
+    import_blacklist: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        default=("Not an Issue",),
+        description="Values of the Analysis tag, separated by commas, whose issues are left out.",
     )

@@ -8,11 +8,13 @@ counts once. Formats: TemplateName of "Fortify Security Report", "Developer Work
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from lxml import etree
 
 from runner.connectors.fortify.counts import Counts
+from runner.connectors.fortify.external import Cwes
+from runner.connectors.fortify.rules import cwes_in
 from runner.errors import BadInput
 from runner.findings.finding import Finding, Severity, Weakness, plain
 from runner.findings.scan import Scan
@@ -21,7 +23,6 @@ from runner.reading.xml import Document
 SCANNER = "fortify"
 NAME = "Fortify"
 
-_CWE = re.compile(r"CWE ID (\d{1,6})")
 _PLACEHOLDER = re.compile(
     r"\$(?:TOTAL_FINDINGS|SCAN_DATE|SCAN_SUMMARY|PROJECT_BUILD_LABEL|SOURCE_BASE_PATH)\$"
 )
@@ -38,9 +39,11 @@ _SEARCHED = 4096
 class Report:
     """One report, read once: ``findings`` first, then what ``scan`` says of them."""
 
-    def __init__(self, document: Document, *, blacklist: tuple[str, ...]) -> None:
+    def __init__(self, document: Document, *, blacklist: Collection[str], cwes: Cwes) -> None:
         self._document = document
-        self._shown = blacklist
+        self.cwes = cwes  # by category, for issues that name none
+        self.sentences: list[str] = []
+        self._shown = shown(blacklist)
         self._blacklist = frozenset(plain(value) for value in blacklist)
         self._counts = Counts()
         self._clues: dict[str, str] = {}
@@ -67,6 +70,11 @@ class Report:
             weakness = self._by_category.get(category) or Weakness(category=category)
             yield Finding(weakness=weakness, identity=f"counted {category}", count=number)
 
+    @property
+    def replaced(self) -> int:
+        """Characters that XML doesn't allow."""
+        return self._document.replaced
+
     def scan(self) -> Scan:
         """What is known of the scan, once all findings were taken."""
         listed = self._listed.total()
@@ -78,7 +86,7 @@ class Report:
             clues=self._clues,
             listed=listed,
             suppressed=self._left_out.total(),
-            suppressed_as=" or ".join(f'"{value}"' for value in self._shown),
+            suppressed_as=self._shown,
             shortfall=_shortfall(listed, self._counts.total),
         )
 
@@ -155,8 +163,8 @@ class Report:
         """The weakness of an issue, one object for all issues of it."""
         known = self._weaknesses.get((category, cwes))
         if known is None:
-            numbers = dict.fromkeys(int(number) for number in _CWE.findall(cwes))
-            known = Weakness(category=category.strip() or "(no category)", cwes=tuple(numbers))
+            name = category.strip() or "(no category)"
+            known = Weakness(category=name, cwes=cwes_in(cwes) or self.cwes.get(plain(name), ()))
             self._weaknesses[category, cwes] = known
             self._by_category.setdefault(known.category, known)
         return known
@@ -175,6 +183,11 @@ class Report:
                 f"{name} is a report without a list of issues and without counts, so it says nothing about "
                 'them. Use a template with the section "Results Outline".'
             )
+
+
+def shown(blacklist: Collection[str]) -> str:
+    """Values of the Analysis tag, as a message names them."""
+    return " or ".join(f'"{value}"' for value in blacklist)
 
 
 def _place(primary: etree._Element) -> tuple[str, str]:
