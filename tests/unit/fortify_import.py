@@ -11,7 +11,10 @@ from runner.model.changes import Change, Op
 from runner.model.platform import Task
 from tests.unit.recording import SAMPLE, RecordingContext, sample_tasks
 
-SYSTEMS = {"fortify": FortifyFileUpload, "webinspect": WebInspectFileUpload}
+SYSTEMS: dict[str, type[FortifyFileUpload | WebInspectFileUpload]] = {
+    "fortify": FortifyFileUpload,
+    "webinspect": WebInspectFileUpload,
+}
 
 
 class Import:
