@@ -1,9 +1,9 @@
 """A finding: one weakness that a scanner reports, or several that differ in nothing known."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
+from typing import NamedTuple
 
 
 class Severity(StrEnum):
@@ -21,8 +21,7 @@ BY_WEIGHT = tuple(Severity)
 """Severities in falling order; an index into it compares two."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weakness:
+class Weakness(NamedTuple):
     """What findings of one sort have in common, and what they are matched to tasks by."""
 
     category: str  # as the scanner calls it, with subtype: "SQL Injection: Hibernate"
@@ -37,15 +36,14 @@ class Weakness:
             yield general.strip()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One finding as a reader yields it."""
+class Finding(NamedTuple):
+    """One finding as a reader yields it. (A tuple, for there may be a million of them.)"""
 
     weakness: Weakness
     identity: str  # the same from scan to scan; what tells it from all others of its scanner
     severity: Severity = Severity.UNKNOWN
     location: str = ""  # where, as "src/shop/Cart.java:41"; "" = the scanner didn't say
-    count: int = 1  # more than 1 = counted by the scanner, not listed one by one
+    count: int = 1  # type: ignore[assignment]  # not tuple.count; more than 1 = counted, not listed
     mark: int | None = None  # its identity's ``mark_of``, from a reader that keeps those alone
 
 

@@ -16,7 +16,7 @@ What makes this more than a loop around lxml:
   UTF-32 are left alone; there such a character is an error that names the line.)
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -25,7 +25,7 @@ from lxml import etree
 from runner.errors import BadInput
 from runner.reading.blocks import BLOCK, Cleaner, Source
 from runner.reading.prolog import Root, read_prolog
-from runner.reading.skipping import Skipper
+from runner.reading.skipping import Insides, Texts
 
 Parser: TypeAlias = etree.XMLPullParser[Any]
 
@@ -54,7 +54,7 @@ class Document:
     head: bytes  # what was read to see the root
     cleaner: Cleaner
     bytes_read: int = field(default=0)
-    skipper: Skipper | None = field(default=None)
+    skipper: Insides | Texts | None = field(default=None)
 
     @property
     def replaced(self) -> int:
@@ -175,19 +175,18 @@ def _local(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def open_xml(stream: Source, *, name: str, skip: Collection[str] = ()) -> Document:
+def open_xml(stream: Source, *, name: str, skipper: Insides | Texts | None = None) -> Document:
     """Read as far as the root's start tag; ``BadInput`` if this is no XML we dare to read.
 
-    ``name`` is what the person who sent the file calls it. What stands inside elements named
-    in ``skip`` is left out unparsed: if reading fails and ``skipped`` isn't zero, read again
-    without.
+    ``name`` is what the person who sent the file calls it. With a ``skipper``, some of it is left out
+    unparsed: if reading fails then, read again without.
     """
     root, head, cleaner = read_prolog(stream, name)
     if root.prefix and f"xmlns:{root.prefix}" not in root.attributes:
         # Some tools forget to declare it. What it stands for doesn't matter here.
         tag = f"<{root.prefix}:{root.name}".encode()
         head = head.replace(tag, tag + f' xmlns:{root.prefix}="undeclared"'.encode(), 1)
-    return Document(name, root, stream, head, cleaner, skipper=Skipper(skip) if skip else None)
+    return Document(name, root, stream, head, cleaner, skipper=skipper)
 
 
 def _malformed(name: str, error: etree.XMLSyntaxError, parser: Parser, *, at_end: bool) -> BadInput:

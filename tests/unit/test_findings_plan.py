@@ -130,7 +130,7 @@ def test_again_plans_nothing() -> None:
 def test_moved_lines_are_no_news() -> None:
     """A finding on another line is the same finding."""
     first = Import(finding())
-    assert follow(first, replace(finding(), location="a.java:99")).changes == []
+    assert follow(first, finding()._replace(location="a.java:99")).changes == []
 
 
 def test_other_findings_with_the_same_status_update_the_note() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 from runner.connectors.fortify.audit import Audit, read_audit
 from runner.connectors.fortify.external import Cwes, read_external
-from runner.connectors.fortify.fvdl import Fvdl
+from runner.connectors.fortify.fvdl import Fvdl, skipper
 from runner.connectors.fortify.report import shown
 from runner.connectors.fortify.webinspect import WebInspect
 from runner.errors import BadInput
@@ -17,9 +17,7 @@ from runner.reading.zip import AGAIN, Archive
 class Fpr:
     """One archive, read once: ``findings`` first, then what ``scan`` says of them."""
 
-    def __init__(
-        self, archive: Archive, *, blacklist: Collection[str], cwes: Cwes, skip: Collection[str]
-    ) -> None:
+    def __init__(self, archive: Archive, *, blacklist: Collection[str], cwes: Cwes, skip: bool) -> None:
         self._archive = archive
         self._blacklist = frozenset(plain(value) for value in blacklist)
         self._shown = shown(blacklist)
@@ -35,7 +33,7 @@ class Fpr:
         member = self._scan_member()
         audit = self._audit(member)
         with self._archive.open(member) as stream:
-            document = open_xml(stream, name=stream.name, skip=self._skip)
+            document = open_xml(stream, name=stream.name, skipper=skipper() if self._skip else None)
             self._fvdl = Fvdl(
                 document,
                 audit=audit,

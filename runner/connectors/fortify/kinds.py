@@ -1,19 +1,21 @@
 """What kind of file this is, told by its content: names and extensions lie."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import BinaryIO, Protocol
 
+from runner.connectors.fortify import fvdl, report
 from runner.connectors.fortify.external import Cwes
 from runner.connectors.fortify.fpr import Fpr
-from runner.connectors.fortify.fvdl import UNUSED, Fvdl
+from runner.connectors.fortify.fvdl import Fvdl
 from runner.connectors.fortify.params import ReportType
 from runner.connectors.fortify.report import Report
 from runner.connectors.fortify.webinspect import WebInspect
 from runner.errors import BadInput
 from runner.findings.finding import Finding
 from runner.findings.scan import Scan
+from runner.reading.skipping import Insides, Texts
 from runner.reading.xml import Document, open_xml
 from runner.reading.zip import open_archive
 
@@ -42,7 +44,10 @@ _BY_START = {
     b"\xd0\xcf\x11\xe0": "an old Office document",
 }
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-_UNUSED = {Kind.FVDL: UNUSED}
+_SKIPPERS: Mapping[Kind, Callable[[], Insides | Texts]] = {
+    Kind.FVDL: fvdl.skipper,
+    Kind.REPORT: report.skipper,
+}
 _ACCEPTED = {ReportType.XML: Kind.REPORT, ReportType.FPR: Kind.FPR, ReportType.FVDL: Kind.FVDL}
 
 EXPORT = (
@@ -98,7 +103,7 @@ def open_file(
     match kind:
         case Kind.FPR:
             with open_archive(stream, name=name) as archive:
-                yield Fpr(archive, blacklist=blacklist, cwes=cwes, skip=UNUSED if skip else ())
+                yield Fpr(archive, blacklist=blacklist, cwes=cwes, skip=skip)
         case Kind.FVDL if document is not None:
             yield Fvdl(document, cwes=cwes)
         case Kind.WEBINSPECT if document is not None:
@@ -130,9 +135,8 @@ def _recognise(stream: BinaryIO, name: str, *, skip: bool) -> tuple[Kind, Docume
             raise BadInput(f"{name} is {what}, which holds no findings a program can read. {EXPORT}")
     document = open_xml(stream, name=name)
     kind = _BY_ROOT.get(document.root.name)
-    if skip and kind in _UNUSED:
-        stream.seek(0)
-        document = open_xml(stream, name=name, skip=_UNUSED[kind])
+    if skip and kind is not None and kind in _SKIPPERS:
+        document.skipper = _SKIPPERS[kind]()
     if kind is None:
         raise BadInput(
             f"{name} is no file of Fortify: its XML begins with <{document.root.name[:80]}>, where a report "

@@ -16,8 +16,10 @@ from runner.connectors.fortify.counts import Counts
 from runner.connectors.fortify.external import Cwes
 from runner.connectors.fortify.rules import cwes_in
 from runner.errors import BadInput
-from runner.findings.finding import Finding, Severity, Weakness, plain
+from runner.findings.finding import Finding, Severity, Weakness, mark_of, plain
 from runner.findings.scan import Scan
+from runner.findings.tally import EXAMPLES
+from runner.reading.skipping import Texts
 from runner.reading.xml import Document
 
 SCANNER = "fortify"
@@ -31,9 +33,14 @@ _CLUES = {
     "folder": re.compile(r"Code location:[ \t]*(\S[^\n]*?)[ \t]*(?=\n|Number of Files:|$)"),
     "name": re.compile(r"performed over the (.{1,200}?) code base"),
 }
-_SEVERITIES = {severity.value.casefold(): severity for severity in Severity}
+_SEVERITIES = {severity.value: severity for severity in Severity}
 _SEARCHED = 4096
 """Characters of a text looked at for what tells the project."""
+
+
+def skipper() -> Texts:
+    """What leaves out texts that nobody asks for, half of a report and more."""
+    return Texts(("Snippet", "Abstract", "Kingdom", "Folder", "TargetFunction", "Explanation", "Tips"))
 
 
 class Report:
@@ -49,6 +56,7 @@ class Report:
         self._clues: dict[str, str] = {}
         self._placeholders = False
         self._seen: set[int] = set()
+        self._places: dict[Weakness, list[str]] = {}
         self._listed: Counter[str] = Counter()
         self._left_out: Counter[str] = Counter()
         self._weaknesses: dict[tuple[str, str], Weakness] = {}
@@ -119,41 +127,50 @@ class Report:
 
     def _issue(self, element: etree._Element) -> Finding | None:
         """One Issue; None if it was seen before or people decided against it."""
-        category = cwes = priority = file = line = ""
+        category = cwes = priority = ""
+        primary: etree._Element | None = None
         suppressed = False
         for child in element:
-            match child.tag:
-                case "Category":
-                    category = child.text or ""
-                case "Friority":
-                    priority = child.text or ""
-                case "Primary":
-                    file, line = _place(child)
-                case "ExternalCategory":
-                    if child.get("type", "CWE").upper() == "CWE":
-                        cwes = child.text or ""
-                case "Tag":
-                    suppressed = suppressed or self._is_left_out(child)
-        location = f"{file}:{line}" if line else file
-        identity = f"{element.get('iid') or f'{category} {location}'} {element.get('ruleID', '')}"
-        if self._is_known(identity):
+            tag = child.tag
+            if tag == "Category":
+                category = child.text or ""
+            elif tag == "Friority":
+                priority = child.text or ""
+            elif tag == "Primary":
+                primary = child
+            elif tag == "ExternalCategory":
+                if child.get("type", "CWE").upper() == "CWE":
+                    cwes = child.text or ""
+            elif tag == "Tag":
+                suppressed = suppressed or self._is_left_out(child)
+        iid = element.get("iid")
+        identity = f"{iid or f'{category} {_place(primary)}'} {element.get('ruleID', '')}"
+        mark = mark_of(identity)
+        if mark in self._seen:
             return None
+        self._seen.add(mark)
         weakness = self._weakness(category, cwes)
         self._listed[weakness.category] += 1
         if suppressed:
             self._left_out[weakness.category] += 1
             return None
-        severity = _SEVERITIES.get(priority.strip().casefold(), Severity.UNKNOWN)
-        return Finding(weakness=weakness, identity=identity, severity=severity, location=location)
+        return Finding(
+            weakness=weakness,
+            identity=identity,
+            mark=mark,
+            severity=_SEVERITIES.get(priority) or _severity(priority),
+            location=self._location(weakness, primary),
+        )
 
-    def _is_known(self, identity: str) -> bool:
-        # 64 bits of each, for a report may list a million. That two of 400,000 share one has a
-        # chance of 1 in 10**8, and would cost one finding of a sort that has many.
-        mark = hash(identity)
-        if mark in self._seen:
-            return True
-        self._seen.add(mark)
-        return False
+    def _location(self, weakness: Weakness, primary: etree._Element | None) -> str:
+        """Where an issue is, as long as places of its weakness are wanted; reading them is dear."""
+        places = self._places.setdefault(weakness, [])
+        if len(places) == EXAMPLES:
+            return ""
+        place = _place(primary)
+        if place and place not in places:
+            places.append(place)
+        return place
 
     def _is_left_out(self, tag: etree._Element) -> bool:
         texts = {child.tag: child.text or "" for child in tag}
@@ -190,18 +207,14 @@ def shown(blacklist: Collection[str]) -> str:
     return " or ".join(f'"{value}"' for value in blacklist)
 
 
-def _place(primary: etree._Element) -> tuple[str, str]:
-    # findtext would take four times as long, and this is done for every issue.
-    name = path = line = ""
-    for child in primary:
-        match child.tag:
-            case "FileName":
-                name = child.text or ""
-            case "FilePath":
-                path = child.text or ""
-            case "LineStart":
-                line = child.text or ""
-    return path or name, line
+def _place(primary: etree._Element | None) -> str:
+    texts = {} if primary is None else {child.tag: child.text or "" for child in primary}
+    path, line = texts.get("FilePath") or texts.get("FileName", ""), texts.get("LineStart")
+    return f"{path}:{line}" if line else path
+
+
+def _severity(priority: str) -> Severity:
+    return _SEVERITIES.get(priority.strip().title(), Severity.UNKNOWN)
 
 
 def _shortfall(listed: int, total: int | None) -> str:
