@@ -136,7 +136,7 @@ BAD_FILES = {
         ("DOCTYPE",),
     ),
     "wrong-root": (b"<Invoice><Total>3</Total></Invoice>", ("Invoice",)),
-    "zip": (b"PK\x03\x04" + bytes(64), ("FPR",)),
+    "zip": (b"PK\x03\x04" + bytes(64), ("cut off",)),
 }
 
 
