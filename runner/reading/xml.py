@@ -27,6 +27,11 @@ from runner.reading.blocks import BLOCK, Cleaner, Source
 from runner.reading.prolog import Root, read_prolog
 from runner.reading.skipping import Insides, Texts
 
+
+class Malformed(BadInput):
+    """It isn't well-formed, or larger in some place than it may be."""
+
+
 Parser: TypeAlias = etree.XMLPullParser[Any]
 
 LONGEST_TEXT = 10_000_000
@@ -152,7 +157,7 @@ class _Tree:
             raise self._too_large(node, f"a text or tag there is longer than {LONGEST_TEXT // 10**6} MB")
 
     def _too_large(self, node: etree._Element, why: str) -> BadInput:
-        return BadInput(
+        return Malformed(
             f"{self._name} can't be read past the element <{_local(node)}> at line {node.sourceline}: {why}, "
             "which no scanner writes. Export the file again and send the new one."
         )
@@ -207,4 +212,4 @@ def _malformed(name: str, error: etree.XMLSyntaxError, parser: Parser, *, at_end
         sentence = f"{name} is cut off: it ends {where} in the middle of an element."
     else:
         sentence = f"{name} is not well-formed XML {where}: {what}."
-    return BadInput(f"{sentence} {again}", detail=detail)
+    return Malformed(f"{sentence} {again}", detail=detail)

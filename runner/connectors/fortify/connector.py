@@ -15,6 +15,7 @@ from runner.findings.tally import Tally
 from runner.model.changes import Change
 from runner.model.jobs import Kind
 from runner.ports import Attachment, Context, Params, Step, SystemInfo
+from runner.reading.xml import Malformed
 
 PROGRESS_EVERY = 1000
 """Findings between two words about progress."""
@@ -89,8 +90,8 @@ def read_file(
     """Read ``file`` into ``tally``, whole."""
     try:
         return _read(ctx, file, tally, wanted=wanted, blacklist=blacklist, skip=True)
-    except BadInput:
-        # Whatever is wrong may be so because of what was left out; and lines are counted without it.
+    except Malformed:
+        # That may be so because of what was left out; and lines are counted without it.
         tally.clear()
         return _read(ctx, file, tally, wanted=wanted, blacklist=blacklist, skip=False)
 

@@ -62,6 +62,7 @@ class Fvdl:
         self._audit = audit or Audit()
         self._left_out_as = left_out_as
         self._cwes = dict(cwes)
+        self._taught: dict[str, tuple[int, ...]] = {}  # by the rules of this file, for later ones
         self._more_cwes = more_cwes  # dear to read, so only if it is needed
         self._sorts: dict[_Sort, int] = {}
         self._sort_of = array("I")
@@ -83,7 +84,7 @@ class Fvdl:
     @property
     def cwes(self) -> Cwes:
         """CWEs by category, as far as they are known now."""
-        return self._cwes
+        return {**self._cwes, **self._taught}
 
     def findings(self) -> Iterator[Finding]:
         """All findings but those that people decided against."""
@@ -222,7 +223,7 @@ class Fvdl:
             more, self._more_cwes = self._more_cwes, None
             self._cwes = {**more(), **self._cwes}
             cwes = self._cwes.get(name)
-        if cwes:
-            self._cwes[name] = cwes
+        if rule.cwes:
+            self._taught.setdefault(name, rule.cwes)
         severity, estimated = priority(sort.marks, rule)
         return Weakness(category=sort.category, cwes=cwes or ()), severity, estimated
