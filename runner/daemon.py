@@ -27,6 +27,7 @@ from runner.errors import RunnerError
 from runner.metrics import Metrics
 from runner.model.jobs import Outcome
 from runner.notify import Notifier
+from runner.remotes import Remotes
 from runner.scheduler import Scheduler
 from runner.server.app import create_app, create_metrics_app
 from runner.server.local import as_local_administrator
@@ -41,6 +42,7 @@ from runner.store.lock import StateLock
 STOPPED_EARLY = 75  # exit code: jobs were handed back before the drain was through
 _POLL = 0.05  # seconds between looks at what runs, while it ends
 _PULSE = 1.0  # seconds between looks at the loops
+_DELIVER = 10.0  # seconds for results that wait to be delivered when it ends; they keep if it takes longer
 _EXTENSION = 30.0  # seconds that systemd is asked to wait for the next word, while jobs end
 
 
@@ -117,6 +119,7 @@ class Daemon:
         self.database: Database
         self.engine: Engine
         self.scheduler: Scheduler
+        self.remotes: Remotes
 
     # --- life ----------------------------------------------------------------------------
 
@@ -151,6 +154,16 @@ class Daemon:
                 metrics=metrics,
             )
             stack.callback(self.scheduler.stop)
+            self.remotes = Remotes(
+                self.settings.remote if self._loops else {},
+                self.database,
+                network=self.settings.safety.network(),
+                systems=self.engine.systems,
+                clock=utc_now,
+                wake=self.engine.wake,
+            )
+            self.engine.on_ended = self.remotes.wake
+            stack.callback(self.remotes.stop)
             services = Services(
                 settings_now=lambda: self.settings,
                 database=self.database,
@@ -219,6 +232,7 @@ class Daemon:
         the configuration again.
         """
         self.scheduler.start()
+        self.remotes.start()
         self._notifier.ready()
         while not self._signals:
             self._tell_manager()
@@ -235,6 +249,7 @@ class Daemon:
         self._log.info("daemon_drains", running=self.engine.status()["running"])
         self.engine.stop_claiming()
         self.scheduler.stop()
+        self.remotes.stop_polling()
         end, told = time.monotonic() + self.settings.engine.drain_deadline.total_seconds(), 0.0
         while self.engine.running() and self._signals == 1 and time.monotonic() < end:
             if time.monotonic() - told > _PULSE:
@@ -246,6 +261,8 @@ class Daemon:
         drained = not self.engine.running()
         self._notifier.extend(_EXTENSION)
         self.engine.stop(deadline=0)
+        self._notifier.extend(_EXTENSION)
+        self.remotes.stop(deadline=_DELIVER if self._signals == 1 else 0)
         return 0 if drained else STOPPED_EARLY
 
     def _tell_manager(self) -> None:
@@ -254,18 +271,20 @@ class Daemon:
         status = self.engine.status()
         running, refused = len(status["running"]), self._configuration["refused"]
         parts = [f"{self.state}: {running} of {status['slots']} slots busy"]
+        parts += [f"{name} is away" for name, one in self.remotes.presences.items() if one.why]
         if status["trouble"]:
             parts.append(str(status["trouble"]))
         if refused:
             parts.append(f"the changed configuration was refused: {refused}")
         self._notifier.status("; ".join(parts))
-        if self.engine.healthy() and self.scheduler.healthy():
+        if self.engine.healthy() and self.scheduler.healthy() and self.remotes.healthy():
             self._notifier.alive()
 
     def _about(self) -> dict[str, Any]:
         return {
             "state": self.state,
             "scheduler": self.scheduler.status(),
+            "remotes": self.remotes.status(),
             "configuration": dict(self._configuration),
         }
 
@@ -305,8 +324,11 @@ class Daemon:
         What is paused or frozen stays. A signal ends it as it ends ``serve_forever``.
         """
         self.scheduler.tick()
+        self.remotes.poll_once()
         while not self._signals and not self.engine.idle():
             self._signalled.wait(_POLL)
+        if not self._signals:
+            self.remotes.stop(deadline=self.settings.engine.drain_deadline.total_seconds())
         if self._signals:
             self._signalled.clear()
             self.stopped_early = self._drain() != 0

@@ -2,10 +2,14 @@
 
 import base64
 import json
+import os
 import re
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import quote
+
+from runner.errors import SettingsInvalid
 
 MASK = "********"
 """What stands where a secret was."""
@@ -72,3 +76,29 @@ class Redactor:
         if ":" in text or "=" in text:
             text = _TOKEN_HEADER.sub(rf"\g<1>{MASK}", text)
         return text
+
+
+def read_reference(text: str) -> str:
+    """The secret that a setting names: ``file:/path``, ``env:NAME`` or ``credential:NAME``, else itself.
+
+    A file is read anew each time. ``SettingsInvalid`` if there is nothing to read.
+    """
+    scheme, _, rest = text.partition(":")
+    if scheme == "env":
+        if rest not in os.environ:
+            msg = f"The environment has no {rest}, which a setting names for a secret."
+            raise SettingsInvalid(msg)
+        return os.environ[rest]
+    if scheme == "credential":
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if folder is None:
+            msg = f"systemd gave no credentials, and a setting names {rest}. Add LoadCredential= to the unit."
+            raise SettingsInvalid(msg)
+        rest = str(Path(folder) / rest)
+    elif scheme != "file":
+        return text
+    try:
+        return Path(rest).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"The secret in {rest} can't be read: {error}."
+        raise SettingsInvalid(msg) from None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +29,7 @@ from pydantic import (
 
 from runner.errors import SettingsInvalid
 from runner.model import calendar
-from runner.model.jobs import Frequency
+from runner.model.jobs import Frequency, Kind
 from runner.model.network import METADATA, Network, Where, parse_rule
 
 ETC = Path("/etc/integration-runner")
@@ -78,6 +79,28 @@ Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]  # bytes
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+def remote_url(text: str) -> str:
+    """Check the address of a server: https, or http on this machine; ``ValueError`` if it isn't one."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = f"{text!r} is no address; write for example https://sde.example.com"
+        raise ValueError(msg)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        msg = "an address has no password, query or fragment; the token has a setting of its own"
+        raise ValueError(msg)
+    if parts.scheme == "http" and not _is_here(parts.hostname):
+        msg = f"the token would cross the network in clear text; write https://{parts.netloc}{parts.path}"
+        raise ValueError(msg)
+    return text.rstrip("/")
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host, as an address names it, is this machine."""
+    with contextlib.suppress(ValueError):
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    return False
+
+
 class Section(BaseModel):
     """A section of the configuration; a key it doesn't know is an error."""
 
@@ -96,11 +119,8 @@ class Server(Section):
     @model_validator(mode="after")
     def _stay_home(self) -> "Server":
         host = self.listen.rpartition(":")[0].strip("[]")
-        if not self.listen or self.behind_proxy or host == "localhost":
+        if not self.listen or self.behind_proxy or _is_here(host):
             return self
-        with contextlib.suppress(ValueError):
-            if ipaddress.ip_address(host).is_loopback:
-                return self
         msg = (
             f"{self.listen!r} is reached from other machines, and tokens would cross the network in clear "
             "text; put a proxy that ends TLS in front and set behind_proxy = true, or listen on 127.0.0.1"
@@ -262,6 +282,38 @@ class Log(Section):
     )
 
 
+class Remote(Section):
+    """A server elsewhere whose jobs are run here."""
+
+    url: Annotated[str, _written(remote_url)] = Field(description="address of the server, without /api/v2")
+    token: str = Field(repr=False, description='API token: "file:/path", "env:NAME" or "credential:NAME"')
+    poll_interval: Duration = Field(
+        timedelta(seconds=30), ge=timedelta(milliseconds=50), description="between two looks for pending jobs"
+    )
+    kinds: list[Kind] = Field(
+        [Kind.ALM, Kind.ANALYSIS, Kind.LDAP], description="families of jobs that are looked for"
+    )
+    systems: list[str] = Field([], description="systems that are run here; none named = all there are")
+    take: Literal["auto", "inaccessible", "pending"] = Field(
+        "auto",
+        description="auto = by claims if offered, else what is inaccessible to the server, else all pending",
+    )
+    mode: Literal["run", "observe"] = Field(
+        "run", description="observe = plan everything, write and post nothing, and compare"
+    )
+    ca_bundle: str = Field("", description="file with the authorities that its certificate is held against")
+    proxy: str = Field("", description="proxy to reach it through, as http://host:port")
+    timeout: Duration = Field(
+        timedelta(seconds=30), gt=timedelta(0), description="silence after which a request is given up"
+    )
+    secrets: dict[str, dict[str, str]] = Field(
+        {}, repr=False, description="params the server needn't hold, by the host they are for"
+    )
+
+
+RemoteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
 class Settings(Section):
     """The whole configuration."""
 
@@ -275,6 +327,7 @@ class Settings(Section):
     safety: Safety = Safety()
     retention: Retention = Retention()
     metrics: Metrics = Metrics()
+    remote: dict[RemoteName, Remote] = {}
     plugins: Plugins = Plugins()
     log: Log = Log()
 
@@ -300,7 +353,7 @@ def overridden(safety: Safety, values: Mapping[str, Any]) -> Safety:
 
 
 _FIXED = (
-    *("state_dir", "server", "store", "plugins", "metrics.listen"),
+    *("state_dir", "server", "store", "plugins", "remote", "metrics.listen"),
     *("log.format", "engine.concurrency", "engine.lease"),
 )
 """What a running daemon can't change."""
@@ -423,6 +476,9 @@ def _explain(error: ValidationError, origins: Mapping[str, str], inside: tuple[s
 def _unknown(path: list[str]) -> str:
     model: Any = Settings
     for name in path[:-1]:
-        model = model.model_fields[name].annotation
+        if name == "remote" and model is Settings:
+            model = Remote
+        elif name in model.model_fields:
+            model = model.model_fields[name].annotation
     near = difflib.get_close_matches(path[-1], model.model_fields, n=1)
     return f"there is no such setting{f'; did you mean {near[0]!r}?' if near else ''}"

@@ -83,7 +83,7 @@ STATUS: Fields = {
     **_same("not_ready", "state", "paused"),
     "frozen_until": lambda row: (row.get("engine") or {}).get("frozen_until"),
     "next_run": lambda row: (row.get("scheduler") or {}).get("next"),
-    **_same("scheduler", "configuration", "version", "schema", "jobs"),
+    **_same("scheduler", "remotes", "configuration", "version", "schema", "jobs"),
     "running": lambda row: (row.get("engine") or {}).get("running"),
     "slots": lambda row: (row.get("engine") or {}).get("slots"),
     **_same("connections", "broken_systems", "failures", "now"),

@@ -1,6 +1,6 @@
 """``runner status``: how the daemon is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.cli.command import DONE, AsJson, on_server
@@ -32,6 +32,7 @@ def _print(row: Json) -> None:
             ("paused since", local_time((row["paused"] or {}).get("since"))),
             ("nothing is written until", local_time(row["frozen_until"])),
             ("next scheduled run", local_time(row["next_run"])),
+            *_remotes(row["remotes"] or []),
             *_configuration(row["configuration"] or {}),
             ("version", row["version"]),
             ("schema", row["schema"]),
@@ -57,6 +58,22 @@ def _print(row: Json) -> None:
                 for f in row["failures"]
             ),
         )
+
+
+def _remotes(rows: Sequence[Json]) -> list[tuple[str, Any]]:
+    """How each remote server is, and what of it nobody serves."""
+    lines: list[tuple[str, Any]] = []
+    for row in rows:
+        name = f"remote {row['name']}"
+        counts = f"{row['taken']} jobs taken, {row['delivered']} results delivered"
+        if row["undelivered"] or row["refused"]:
+            counts += f", {row['undelivered']} waiting, {row['refused']} refused"
+        lines.append((name, text(f"away: {row['away']}", "bold red") if row["away"] else "answers"))
+        lines += [(f"{name} since the start", counts), (f"{name} last polled", local_time(row["last_poll"]))]
+        lines += [(f"{name}: nobody serves", why) for why in row["unserved"]]
+        if row["warning"]:
+            lines.append((f"{name}: beware", row["warning"]))
+    return lines
 
 
 def _configuration(row: Json) -> list[tuple[str, Any]]:

@@ -49,6 +49,10 @@ _STUCK = 300.0  # seconds after which a loop that came round no more makes no pr
 _RENEWALS = 3  # of a lease before it runs out, so that one may fail
 
 
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 class Engine:
     """Runs what is pending, ``concurrency`` jobs at a time."""
 
@@ -83,6 +87,7 @@ class Engine:
         self.store_trouble: str | None = None  # why the store takes nothing, for /-/ready
         self.work_version = 0
         self.stopped = False
+        self.on_ended: Callable[[], None] = _nobody  # told of each job whose end is committed
         self._stopping = False
         self._work = threading.Condition()
         self._slots: list[Slot] = []
@@ -265,6 +270,8 @@ class Engine:
 
     def job_ended(self, claim: Claim, result: Result | None, *, recorded: bool) -> None:
         """A job's end is committed (or wasn't ours to record any more)."""
+        if claim.connection.remote is not None:
+            self.on_ended()
         if result is None:
             self._log.info("job_was_handed_back", job=claim.job.id)
             return

@@ -68,6 +68,9 @@ class Connection:
     schedule: str | None = None  # a cron expression; it stands in for the frequency
     timezone: str | None = None  # of its schedule; None = the daemon's
     paused: bool = False  # its jobs wait
+    remote: str | None = None  # the remote server it belongs to
+    remote_id: int | None = None  # its number over there
+    remote_project: int | None = None  # the number of its project over there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

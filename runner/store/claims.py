@@ -53,6 +53,9 @@ _waiting = (
         connections.c.debug_mode.label("c_debug_mode"),
         connections.c.inaccessible.label("c_inaccessible"),
         connections.c.memory.label("c_memory"),
+        connections.c.remote.label("c_remote"),
+        connections.c.remote_id.label("c_remote_id"),
+        connections.c.remote_project.label("c_remote_project"),
         projects.c.name.label("p_name"),
         applications.c.name.label("a_name"),
         business_units.c.name.label("b_name"),
@@ -184,6 +187,9 @@ def _claim(row: Any, owner: str, now: datetime) -> Claim:
             debug_mode=bool(row.c_debug_mode),
             inaccessible=bool(row.c_inaccessible),
             safety=from_json(row.c_safety),
+            remote=row.c_remote,
+            remote_id=row.c_remote_id,
+            remote_project=row.c_remote_project,
         ),
         project=None
         if row.p_name is None

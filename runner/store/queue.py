@@ -7,6 +7,7 @@ enqueue, not at claim: claiming many rows against a unique index deadlocks on Po
 """
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from runner.store.schema import (
     connections,
     facts,
     jobs,
+    outbox,
 )
 from runner.store.values import from_json, from_micros, maybe_from_micros, to_micros
 
@@ -54,7 +56,14 @@ _insert = Prepared(
         created=sa.bindparam("b_now"),
         last_run=sa.bindparam("b_now"),
     )
-    .returning(jobs.c.id, jobs.c.state)
+    .returning(
+        jobs.c.id,
+        jobs.c.state,
+        sa.select(connections.c.remote)
+        .where(connections.c.id == sa.bindparam("b_connection_id"))
+        .scalar_subquery()
+        .label("remote"),
+    )
 )
 _locked_connection = (
     sa.select(connections.c.id)
@@ -72,6 +81,15 @@ def lock(c: sa.Connection, connection_id: int) -> None:
         c.execute(_locked_connection, {"b_connection_id": connection_id})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The job of a remote server that a job here is the run of."""
+
+    remote_id: int
+    seen: str  # its last_run when it was first seen, as the server wrote it
+    lease: str | None = None  # if the server gave one
+
+
 def enqueue(
     c: sa.Connection,
     *,
@@ -87,8 +105,11 @@ def enqueue(
     slot: datetime | None = None,
     retry_of: int | None = None,
     revert_of: int | None = None,
+    origin: Origin | None = None,
 ) -> tuple[int, State]:
     """Add a job; return its id and whether it is ``pending`` or ``behind``.
+
+    One of a remote server's connection owes that server its result from now on.
 
     Who adds several in one transaction does so in the order of their connections' ids: else two
     of them wait for each other on PostgreSQL, for a second each time.
@@ -112,6 +133,13 @@ def enqueue(
             "b_now": to_micros(now),
         },
     )
+    if row.remote is not None and (origin is not None or not preview):
+        owed: dict[str, Any] = {"job_id": row.id, "remote": row.remote, "kind": kind.value}
+        if origin is not None:
+            owed |= {"remote_id": origin.remote_id, "seen": origin.seen, "lease": origin.lease}
+        if preview:
+            owed |= {"state": "dropped", "settled": to_micros(now)}  # it was seen, and nothing is told of it
+        c.execute(sa.insert(outbox).values(**owed))
     return row.id, State(row.state)
 
 
@@ -216,8 +244,11 @@ ADMITTED = (
 )
 
 
-HERE: sa.ColumnElement[bool] = ~connections.c.inaccessible
-"""Whether a connection's jobs are run by this server; others are for agents to claim."""
+HERE: sa.ColumnElement[bool] = sa.or_(~connections.c.inaccessible, connections.c.remote.is_not(None))
+"""Whether a connection's jobs are run by this server; others are for agents to claim.
+
+One of a remote server is inaccessible to that server, and we are its agent.
+"""
 
 
 def anything_to_take(c: sa.Connection, *, frozen: bool) -> bool:

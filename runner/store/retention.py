@@ -10,7 +10,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from runner.store.schema import changes, jobs, uploads
+from runner.store.schema import changes, jobs, outbox, uploads
 from runner.store.values import to_micros
 
 BATCH = 500
@@ -88,7 +88,7 @@ _remove_change = sa.delete(changes).where(
 
 
 def remove_jobs(c: sa.Connection, job_ids: Collection[int]) -> int:
-    """Remove these jobs, but for those with changes and each connection's newest; how many."""
+    """Remove these jobs; how many. Those with changes stay, with results to deliver, and the newest."""
     newer = jobs.alias("newer")
     has_changes = sa.exists().where(changes.c.job_id == jobs.c.id)
     superseded = sa.exists().where(
@@ -99,6 +99,7 @@ def remove_jobs(c: sa.Connection, job_ids: Collection[int]) -> int:
             jobs.c.id.in_(job_ids),
             sa.or_(jobs.c.preview, superseded),
             ~has_changes,
+            ~sa.exists().where(outbox.c.job_id == jobs.c.id, outbox.c.settled.is_(None)),
             jobs.c.id.not_in(_reverted()),
         )
     ).rowcount

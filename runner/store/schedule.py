@@ -18,7 +18,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from runner.model.jobs import Frequency
 from runner.store import facts
 from runner.store.prepared import Prepared
-from runner.store.schema import UNSCHEDULED, connections, jobs
+from runner.store.schema import UNSCHEDULED, connections, jobs, outbox
 from runner.store.values import from_micros, maybe_from_micros, to_micros
 
 
@@ -51,7 +51,13 @@ def _uuid_on_sqlite(_element: _NewUuid, _compiler: Any, **_options: Any) -> str:
     return "lower(hex(randomblob(16)))"
 
 
-_runs = sa.and_(connections.c.enabled, ~connections.c.is_file_upload, connections.c.deleted.is_(None))
+_runs = sa.and_(
+    connections.c.enabled,
+    ~connections.c.is_file_upload,
+    connections.c.deleted.is_(None),
+    # An inaccessible one of ours is its agent's to run, at its agent's times.
+    sa.or_(~connections.c.inaccessible, connections.c.remote.is_not(None)),
+)
 _row = sa.select(
     connections.c.id,
     connections.c.frequency,
@@ -175,13 +181,31 @@ _slot_jobs = sa.insert(jobs).from_select(
 )
 
 
+_owed = sa.insert(outbox).from_select(
+    ["job_id", "remote", "kind"],
+    sa.select(jobs.c.id, connections.c.remote, jobs.c.kind)
+    .join(connections, connections.c.id == jobs.c.connection_id)
+    .where(
+        connections.c.id.in_(sa.bindparam("b_ids", expanding=True)),
+        connections.c.remote.is_not(None),
+        sa.or_(jobs.c.state == sa.literal_column("'pending'"), jobs.c.state == sa.literal_column("'behind'")),
+        ~sa.exists().where(outbox.c.job_id == jobs.c.id),
+        ~jobs.c.preview,
+    ),
+    include_defaults=False,
+)
+"""Jobs of remote servers' connections owe these their results."""
+
+
 def enqueue(c: sa.Connection, connection_ids: Sequence[int], *, user_id: int | None, now: datetime) -> int:
     """Add the jobs of these connections' slots; how many: one that waits already does for two."""
     if not connection_ids:
         return 0
     values = {"b_ids": list(connection_ids), "b_user_id": user_id, "b_now": to_micros(now)}
     # Else PostgreSQL's driver forgets the number.
-    return c.execute(_slot_jobs, values, execution_options={"preserve_rowcount": True}).rowcount
+    made = c.execute(_slot_jobs, values, execution_options={"preserve_rowcount": True}).rowcount
+    c.execute(_owed, {"b_ids": list(connection_ids)})
+    return made
 
 
 def next_due(c: sa.Connection) -> datetime | None:

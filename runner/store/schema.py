@@ -214,6 +214,10 @@ connections = sa.Table(
     sa.Column("timezone", sa.Text),  # of its schedule; null = [scheduler] timezone
     sa.Column("paused", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("next_run", _Instant),
+    sa.Column("remote", sa.Text),  # the [remote.NAME] it belongs to; null = it is the embedded server's own
+    sa.Column("remote_id", sa.BigInteger),  # its number over there
+    sa.Column("remote_project", sa.BigInteger),  # the number of its project over there
+    sa.Column("remote_mark", sa.BigInteger),  # the highest number of its jobs over there, as far as is known
     sa.Column("deleted", _Instant),  # out of use; the row stays, for its jobs refer to it
     sa.Column("created", _Instant, nullable=False),
     sa.Column("updated", _Instant, nullable=False),
@@ -234,9 +238,18 @@ sa.Index(
     sqlite_where=connections.c.next_run.is_not(None),
     postgresql_where=connections.c.next_run.is_not(None),
 )
+sa.Index(
+    "connections_remote",
+    connections.c.remote,
+    connections.c.kind,
+    connections.c.remote_id,
+    unique=True,
+    sqlite_where=connections.c.remote.is_not(None),
+    postgresql_where=connections.c.remote.is_not(None),
+)
 UNSCHEDULED = sa.text(
     "next_run IS NULL AND enabled AND NOT is_file_upload AND deleted IS NULL"
-    " AND (frequency <> 'manually' OR schedule IS NOT NULL)"
+    " AND (frequency <> 'manually' OR schedule IS NOT NULL) AND (NOT inaccessible OR remote IS NOT NULL)"
 )
 """Connections that are to run by themselves, of which nobody has said yet when."""
 
@@ -359,6 +372,26 @@ remote_agents = sa.Table(
     sa.Column("last_sync", _Instant),
     sqlite_autoincrement=True,
 )
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("job_id", sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sa.Column("remote", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("remote_id", sa.BigInteger),  # the job over there; null = the run was begun here
+    sa.Column("seen", sa.Text),  # its last_run when it was first seen, as the server wrote it
+    sa.Column("lease", sa.Text),  # what a server that gives leases wants to hear with the result
+    sa.Column("state", sa.Text, nullable=False, server_default="owed"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("not_before", _Instant, nullable=False, server_default="0"),
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.Column("result_id", sa.BigInteger),  # the row over there that has the result
+    sa.Column("settled", _Instant),
+    sa.UniqueConstraint("remote", "kind", "remote_id", "seen"),
+    comment="jobs whose result belongs to a remote server, from before they run until the server has it",
+)
+_partial("outbox_unsettled", outbox.c.remote, outbox.c.job_id, where=outbox.c.settled.is_(None))
 
 reads = sa.Table(
     "reads",

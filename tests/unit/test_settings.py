@@ -30,9 +30,15 @@ def test_the_shipped_file_changes_nothing() -> None:
 
 def test_the_shipped_file_lists_every_option_with_its_default() -> None:
     """Uncommented, the shipped file says the defaults, all of them."""
-    text = re.sub(r"^# (\w+ = )", r"\1", SHIPPED.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert settings.Settings.model_validate(tomllib.loads(text)) == settings.Settings()
+    text = re.sub(r"^# (\w+ = |\[)", r"\1", SHIPPED.read_text(encoding="utf-8"), flags=re.MULTILINE).replace(
+        "[remote.NAME]", "[remote.name]"
+    )
     listed = tomllib.loads(text)
+    shipped = settings.Settings.model_validate(listed)
+    assert set(listed["remote"]["name"]) == set(settings.Remote.model_fields)
+    example = shipped.remote["name"]
+    assert example == settings.Remote(url=example.url, token=example.token)
+    assert shipped.model_copy(update={"remote": {}}) == settings.Settings()
     for name, field in settings.Settings.model_fields.items():
         assert name in listed
         if _is_section(field.annotation):
@@ -121,6 +127,10 @@ def test_sizes_have_units(tmp_path: Path, written: str, size: int) -> None:
         ("[engine]\nconcurrency = 0", "engine.concurrency"),
         ("[server]\nlisten = '0.0.0.0:8080'", "behind_proxy = true"),
         ("[engine\n", "runner.toml"),
+        ("[remote.sde]\nurl = 'https://a'\ntokn = 'x'", "did you mean 'token'"),
+        ("[remote.sde]\nurl = 'http://sde.example.com'\ntoken = 'x'", "https://sde.example.com"),
+        ("[remote.sde]\nurl = 'sde'\ntoken = 'x'", "is no address"),
+        ("[remote.sde]\nurl = 'https://a'\ntoken = 'x'\ntake = 'all'", "remote.sde.take"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:

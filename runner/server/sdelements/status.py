@@ -40,7 +40,13 @@ async def show_status(request: Request) -> Response:
     shown["version"] = __version__
     shown["schema"] = migrate.HEAD
     shown["engine"] = services.engine.status()
-    shown |= {"state": None, "scheduler": None, "configuration": None, **await in_thread(services.about)}
+    shown |= {
+        "state": None,
+        "scheduler": None,
+        "remotes": None,
+        "configuration": None,
+        **await in_thread(services.about),
+    }
     shown["not_ready"] = await in_thread(lambda: why_not_ready(services))
     shown["broken_systems"] = {one.id: one.broken for one in systems.values() if one.broken is not None}
     shown["now"] = now.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -94,6 +94,7 @@ OTHERS: dict[str, Schema] = {
             "paused": {"type": ["object", "null"]},
             "state": MAYBE_TEXT,
             "scheduler": {"type": ["object", "null"]},
+            "remotes": {"type": ["array", "null"]},
             "configuration": {"type": ["object", "null"]},
             "engine": OBJECT,
             "not_ready": TEXTS,

@@ -156,6 +156,10 @@ def upgrade() -> None:
         sa.Column("timezone", sa.Text(), nullable=True),
         sa.Column("paused", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("next_run", sa.BigInteger(), nullable=True),
+        sa.Column("remote", sa.Text(), nullable=True),
+        sa.Column("remote_id", sa.BigInteger(), nullable=True),
+        sa.Column("remote_project", sa.BigInteger(), nullable=True),
+        sa.Column("remote_mark", sa.BigInteger(), nullable=True),
         sa.Column("deleted", sa.BigInteger(), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("updated", sa.BigInteger(), nullable=False),
@@ -175,9 +179,17 @@ def upgrade() -> None:
         sqlite_where=sa.text("next_run IS NOT NULL"),
         postgresql_where=sa.text("next_run IS NOT NULL"),
     )
+    op.create_index(
+        "connections_remote",
+        "connections",
+        ["remote", "kind", "remote_id"],
+        unique=True,
+        sqlite_where=sa.text("remote IS NOT NULL"),
+        postgresql_where=sa.text("remote IS NOT NULL"),
+    )
     unscheduled = sa.text(
         "next_run IS NULL AND enabled AND NOT is_file_upload AND deleted IS NULL"
-        " AND (frequency <> 'manually' OR schedule IS NOT NULL)"
+        " AND (frequency <> 'manually' OR schedule IS NOT NULL) AND (NOT inaccessible OR remote IS NOT NULL)"
     )
     op.create_index(
         "connections_unscheduled",
@@ -424,6 +436,38 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["connection_id"], ["connections.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("connection_id"),
         comment="which tasks a connection's findings speak about, in its own words",
+    )
+    op.create_table(
+        "outbox",
+        sa.Column(
+            "job_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("remote", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("remote_id", sa.BigInteger(), nullable=True),
+        sa.Column("seen", sa.Text(), nullable=True),
+        sa.Column("lease", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), server_default="owed", nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("not_before", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("error", sa.Text(), server_default="", nullable=False),
+        sa.Column("result_id", sa.BigInteger(), nullable=True),
+        sa.Column("settled", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id"),
+        sa.UniqueConstraint("remote", "kind", "remote_id", "seen"),
+        comment="jobs whose result belongs to a remote server, from before they run until the server has it",
+    )
+    op.create_index(
+        "outbox_unsettled",
+        "outbox",
+        ["remote", "job_id"],
+        unique=False,
+        sqlite_where=sa.text("settled IS NULL"),
+        postgresql_where=sa.text("settled IS NULL"),
     )
     op.create_table(
         "reads",

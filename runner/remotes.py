@@ -1,0 +1,119 @@
+"""All remote servers together: a poller and a delivery for each."""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from runner.delivery import Deliverer
+from runner.errors import StoreError
+from runner.model.network import Network
+from runner.poller import Poller
+from runner.sdelements.server import Presence
+from runner.sdelements.taking import Connector
+from runner.settings import Remote
+from runner.store import outbox
+from runner.store.database import Database
+
+_JOIN = 10.0  # seconds that a request in hand is waited for
+
+
+class Remotes:
+    """Pollers and deliveries; without any remote it does nothing."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, Remote],
+        database: Database,
+        *,
+        network: Network,
+        systems: Callable[[], Mapping[str, Connector]],
+        clock: Callable[[], datetime],
+        wake: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self.presences = {name: Presence(name) for name in settings}
+        self.pollers = {
+            name: Poller(
+                name,
+                one,
+                database,
+                presence=self.presences[name],
+                network=network,
+                systems=systems,
+                clock=clock,
+                wake=wake,
+            )
+            for name, one in settings.items()
+        }
+        self.deliverers = {
+            name: Deliverer(name, one, database, presence=self.presences[name], network=network, clock=clock)
+            for name, one in settings.items()
+            if one.mode == "run"
+        }
+        self._started = False
+
+    def start(self) -> None:
+        """Begin to poll and to deliver."""
+        self._started = True
+        for thread in (*self.pollers.values(), *self.deliverers.values()):
+            thread.start()
+
+    def poll_once(self) -> None:
+        """Look for work now, on this thread; a server that is away is told of in the log."""
+        for poller in self.pollers.values():
+            poller.round()
+
+    def wake(self) -> None:
+        """Deliver: a job has ended."""
+        for deliverer in self.deliverers.values():
+            deliverer.wake()
+
+    def stop_polling(self) -> None:
+        """Take no more work."""
+        for poller in self.pollers.values():
+            poller.end()
+
+    def stop(self, *, deadline: float = 0.0) -> None:
+        """End all loops; what is due is delivered first, for ``deadline`` seconds at the most."""
+        self.stop_polling()
+        for deliverer in self.deliverers.values():
+            deliverer.end()
+        if self._started:
+            for thread in (*self.pollers.values(), *self.deliverers.values()):
+                thread.join(_JOIN)
+        end = time.monotonic() + deadline
+        with contextlib.suppress(StoreError):
+            for deliverer in self.deliverers.values():
+                if deadline and not deliverer.is_alive():
+                    deliverer.flush(deadline=end)
+
+    def healthy(self) -> bool:
+        """Whether all loops come round."""
+        if not self._started:
+            return True
+        return all(one.healthy() for one in self.pollers.values()) and all(
+            one.healthy() for one in self.deliverers.values()
+        )
+
+    def anything_due(self) -> bool:
+        """Whether any result waits to be delivered."""
+        with self._database.read() as c:
+            return any(outbox.counts(c, name)["undelivered"] for name in self.deliverers)
+
+    def status(self) -> list[dict[str, Any]]:
+        """What a person wants to know of each."""
+        return [
+            {
+                "name": name,
+                "away": self.presences[name].why,
+                **poller.status(),
+                **(
+                    self.deliverers[name].status()
+                    if name in self.deliverers
+                    else {"delivered": 0, "undelivered": 0, "refused": 0}
+                ),
+            }
+            for name, poller in self.pollers.items()
+        ]

@@ -1,0 +1,1 @@
+"""Servers elsewhere with the SD Elements API: their jobs, and the platform behind them."""

@@ -1,0 +1,206 @@
+"""Results on their way to the servers they belong to.
+
+A job's row is there from before it runs; from the moment it is finished it is due. A row is
+``sent`` before its request leaves, so that after a crash nobody takes an unanswered request
+for one that was never made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from runner.model.jobs import Kind
+from runner.store.schema import connections, jobs, outbox
+from runner.store.values import to_micros
+
+
+class Delivery(StrEnum):
+    """How far a result is on its way."""
+
+    OWED = "owed"  # never sent
+    SENT = "sent"  # sent at least once; whether it arrived has to be asked
+    DELIVERED = "delivered"  # the server has it
+    REFUSED = "refused"  # the server will never take it; ``error`` says why
+    DROPPED = "dropped"  # there is nothing to tell: the job over there isn't ours any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One result that is due."""
+
+    job_id: int
+    uuid: str
+    kind: Kind
+    state: Delivery
+    connection_id: int  # here
+    remote_connection: int
+    mark: int | None  # the highest number of the connection's jobs over there, as far as is known
+    remote_id: int | None
+    seen: str | None
+    lease: str | None
+    automatic: bool
+    succeeded: bool
+    message: str
+    attempts: int
+
+
+_due = (
+    sa.select(
+        outbox,
+        jobs.c.uuid,
+        jobs.c.connection_id,
+        jobs.c.automatic,
+        jobs.c.outcome,
+        jobs.c.result_message,
+        connections.c.remote_id.label("remote_connection"),
+        connections.c.remote_mark,
+    )
+    .join(jobs, jobs.c.id == outbox.c.job_id)
+    .join(connections, connections.c.id == jobs.c.connection_id)
+    .where(
+        outbox.c.remote == sa.bindparam("b_remote"),
+        outbox.c.settled.is_(None),
+        outbox.c.job_id > sa.bindparam("b_after"),
+        jobs.c.state == "finished",
+    )
+    .order_by(outbox.c.job_id)
+    .limit(sa.bindparam("b_limit"))
+)
+
+
+def due(c: sa.Connection, remote: str, *, now: datetime, after: int, limit: int) -> list[Letter]:
+    """Results for a remote past the job ``after``, in the order of their jobs, also those put off."""
+    rows = c.execute(_due, {"b_remote": remote, "b_after": after, "b_limit": limit})
+    return [
+        Letter(
+            job_id=row.job_id,
+            uuid=row.uuid,
+            kind=Kind(row.kind),
+            state=Delivery(row.state),
+            connection_id=row.connection_id,
+            remote_connection=row.remote_connection,
+            mark=row.remote_mark,
+            remote_id=row.remote_id,
+            seen=row.seen,
+            lease=row.lease,
+            automatic=bool(row.automatic),
+            succeeded=row.outcome == "succeeded",
+            message=row.result_message,
+            attempts=row.attempts,
+        )
+        for row in rows
+        if row.not_before <= to_micros(now)
+    ]
+
+
+def note_sent(c: sa.Connection, job_ids: Sequence[int]) -> None:
+    """Remember, before the requests leave, that these results are sent."""
+    c.execute(
+        sa.update(outbox)
+        .where(outbox.c.job_id.in_(job_ids), outbox.c.settled.is_(None))
+        .values(state=Delivery.SENT.value, attempts=outbox.c.attempts + 1)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What became of one result."""
+
+    job_id: int
+    state: Delivery
+    result_id: int | None = None  # the row over there
+    error: str = ""
+
+
+def settle(c: sa.Connection, settled: Sequence[Settled], *, now: datetime) -> None:
+    """Record what became of results; they are due no more."""
+    for one in settled:
+        c.execute(
+            sa.update(outbox)
+            .where(outbox.c.job_id == one.job_id, outbox.c.settled.is_(None))
+            .values(state=one.state.value, result_id=one.result_id, error=one.error, settled=to_micros(now))
+        )
+
+
+def put_off(c: sa.Connection, job_id: int, *, until: datetime, why: str) -> None:
+    """Have one result wait; others may go before it."""
+    c.execute(
+        sa.update(outbox)
+        .where(outbox.c.job_id == job_id, outbox.c.settled.is_(None))
+        .values(not_before=to_micros(until), error=why)
+    )
+
+
+def origin(c: sa.Connection, job_id: int) -> Letter | None:
+    """What is known of a job's origin; None if it belongs to no remote server."""
+    query = (
+        sa.select(outbox, jobs.c.uuid, jobs.c.connection_id, jobs.c.automatic, connections.c.remote_mark)
+        .add_columns(connections.c.remote_id.label("remote_connection"))
+        .join(jobs, jobs.c.id == outbox.c.job_id)
+        .join(connections, connections.c.id == jobs.c.connection_id)
+        .where(outbox.c.job_id == job_id)
+    )
+    row = c.execute(query).one_or_none()
+    if row is None:
+        return None
+    return Letter(
+        job_id=row.job_id,
+        uuid=row.uuid,
+        kind=Kind(row.kind),
+        state=Delivery(row.state),
+        connection_id=row.connection_id,
+        remote_connection=row.remote_connection,
+        mark=row.remote_mark,
+        remote_id=row.remote_id,
+        seen=row.seen,
+        lease=row.lease,
+        automatic=bool(row.automatic),
+        succeeded=False,
+        message="",
+        attempts=row.attempts,
+    )
+
+
+def row_is_taken(c: sa.Connection, remote: str, kind: Kind, result_id: int) -> bool:
+    """Whether a row over there is known to hold another of our results."""
+    query = sa.select(outbox.c.job_id).where(
+        outbox.c.remote == remote, outbox.c.kind == kind.value, outbox.c.result_id == result_id
+    )
+    return c.execute(query.limit(1)).first() is not None
+
+
+def was_told(c: sa.Connection, remote: str, kind: Kind, remote_id: int, *, seen: str) -> bool:
+    """Whether the result of a job over there was given to the server, which shows it as waiting still."""
+    query = sa.select(outbox.c.job_id).where(
+        outbox.c.remote == remote,
+        outbox.c.kind == kind.value,
+        outbox.c.remote_id == remote_id,
+        outbox.c.seen == seen,
+        outbox.c.settled.is_not(None),
+    )
+    return c.execute(query.limit(1)).first() is not None
+
+
+def counts(c: sa.Connection, remote: str) -> dict[str, int]:
+    """How many results wait to be delivered, and how many the server refused for good."""
+    waiting = (
+        sa.select(sa.func.count())
+        .select_from(outbox)
+        .join(jobs, jobs.c.id == outbox.c.job_id)
+        .where(outbox.c.remote == remote, outbox.c.settled.is_(None), jobs.c.state == "finished")
+    )
+    refused = sa.select(sa.func.count()).where(outbox.c.remote == remote, outbox.c.state == "refused")
+    return {"undelivered": c.scalar(waiting) or 0, "refused": c.scalar(refused) or 0}
+
+
+def anything_due(c: sa.Connection) -> bool:
+    """Whether any result waits to be delivered."""
+    query = (
+        sa.select(outbox.c.job_id)
+        .join(jobs, jobs.c.id == outbox.c.job_id)
+        .where(outbox.c.settled.is_(None), jobs.c.state == "finished")
+    )
+    return c.execute(query.limit(1)).first() is not None
