@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli import changes
+from runner.cli import changes, findings
 from runner.cli.command import DONE, AsJson, on_server
 from runner.cli.connections import START, finish, show_preview
 from runner.cli.follow import read_job
@@ -122,6 +122,9 @@ def list_changes(where: Where, job: Id, *, limit: Limit = None, as_json: AsJson 
         found = read_job(client, job)
         changes.print_changes(changes.of_job(client, found), limit=limit, as_json=as_json)
     return DONE
+
+
+app.command("findings")(findings.findings)
 
 
 @app.command("cancel")

@@ -104,6 +104,33 @@ def test_jobs_changes(api: CannedApi, type_line: Type) -> None:
     assert json.loads(out) == [CHANGE_PRINTED]
 
 
+FINDING = {
+    "category": "GraphQL: Introspection",
+    "cwes": [200],
+    "severity": "High",
+    "number": 3,
+    "via": "nothing",
+    "mapped": False,
+    "tasks": [],
+    "examples": ["a.js:1"],
+}
+
+
+def test_jobs_findings(api: CannedApi, type_line: Type) -> None:
+    """What an import found is a table, JSON, or rows of a mapping to be filled in."""
+    api.answer("GET", "jobs/analysis/7/", job())
+    api.listing("jobs/analysis/7/findings/", [{"id": 1, **FINDING}])
+    assert "GraphQL: Introspection" in type_line("jobs findings 7")[1]
+    assert json.loads(type_line("jobs findings 7 --json")[1]) == [FINDING]
+    _, out, _ = type_line("jobs findings 7 --unmapped --csv")
+    assert api.of("GET")[-1].query["mapped"] == "false"
+    assert out.splitlines() == [
+        "Countermeasure ID,Title,Weakness ID,Weakness Title,Confidence",
+        ",,GraphQL: Introspection,GraphQL: Introspection (CWE-200),",
+    ]
+    assert type_line("jobs findings 7 --csv --json")[0] == 2
+
+
 @pytest.mark.parametrize(("state", "said"), [("running", "is told to stop"), ("pending", "is cancelled")])
 def test_jobs_cancel(api: CannedApi, type_line: Type, state: str, said: str) -> None:
     """Cancelling says whether the job has ended or will."""
