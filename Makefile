@@ -12,7 +12,7 @@ CHECKED := $(wildcard runner tests simulators benchmarks)
 PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt torture bench lock clean
+.PHONY: help run test lint fmt torture bench package lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ torture: $(VENV)/.dev ## kill and restart the daemon a thousand times (an hour o
 bench: $(VENV)/.bench ## measure speed and memory beside other job queues, print tables
 	tests/servers/install redis-server
 	$(BIN)/python -m benchmarks $(ARGS)
+
+package: $(VENV)/.run ## build the Debian package into dist/
+	packaging/debian/build
 
 lock: ## write the lock files from pyproject.toml; ARGS=--upgrade takes newer versions
 	PYTHON=$(PYTHON) requirements/lock $(ARGS)
