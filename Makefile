@@ -18,8 +18,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: export RUNNER__STATE_DIR ?= var
-run: $(VENV)/.run ## run the daemon with sample data on 127.0.0.1:8080; ARGS=--once does what is due and ends
-	$(BIN)/runner run --sample $(ARGS)
+run: $(VENV)/.run ## run the daemon with sample data on 127.0.0.1:8080, imitated systems beside it; ARGS=--once does what is due and ends
+	$(BIN)/python -m simulators $(BIN)/runner run --sample $(ARGS)
 
 test: $(VENV)/.dev ## run the whole suite; SERVERS=install installs the real servers it needs, SERVERS=skip doesn't
 	tests/servers/install

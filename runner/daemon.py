@@ -214,7 +214,8 @@ class Daemon:
 
     def _fill_sample(self, uploads: Path) -> None:
         state_dir, now = self.settings.state_dir, utc_now()
-        sample.fill(self.database, uploads_folder=uploads, now=now)
+        rally = os.environ.get(sample.RALLY, "")
+        self.notes += sample.fill(self.database, uploads_folder=uploads, now=now, rally=rally)
         path, token = sample.token_file(self.database, state_dir=state_dir, now=now)
         self.notes.append(
             f"The administrator's token is in {path}."

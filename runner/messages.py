@@ -83,6 +83,7 @@ class Planned(_Message):
     rows: int = 0  # how many changes were told in all
     batch_size: int | None = None  # what apply() takes at once; None = it has none
     undo: dict[str, Op] = {}  # how a creation is taken back, by kind
+    keeps: list[str] = []  # kinds of things whose links are kept
     totals: dict[str, int] = {}
     sentences: list[str] = []
     memory: dict[str, Any] = {}
@@ -104,11 +105,13 @@ class CurrentIs(_Message):
 
 
 class Ask(_Message):
-    """A question to the platform; main answers with a ``Page``."""
+    """A question to the platform, or for links; main answers with a ``Page``."""
 
     m: Literal["ask"] = "ask"
-    what: Literal["project", "tasks"]
+    what: Literal["project", "tasks", "links"]
     after: int = 0
+    kind: str = ""  # of links
+    after_key: str = ""  # of links
 
 
 class Progress(_Message):

@@ -70,6 +70,15 @@ class Step:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """What a thing is over there that an earlier run made or took over."""
+
+    key: str  # as in the change
+    values: Mapping[str, Any]  # what the target assigned, or {} if nothing
+    job: int  # number of the run
+
+
 class Reading(Protocol):
     """One reading of a source, on its way to be proven whole."""
 
@@ -139,6 +148,9 @@ class Context(Protocol):
     def reading(self, name: str, *, target_size: int | None = None) -> Reading:
         """Begin a reading; ``target_size`` = how many things the run could destroy."""
 
+    def links(self, kind: str) -> Iterator[Link]:
+        """The things of this kind that are known over there; see ``WritesOutside.keeps``."""
+
     def remember(self, key: str, value: Any) -> None:
         """Keep a JSON value for the connection's next run, if this one succeeds."""
 
@@ -176,7 +188,10 @@ class WritesOutside(Protocol):
     """What a connector has as well that writes to its own system.
 
     It may also have ``undo: ClassVar[Mapping[str, Op]]``, which says by kind how a creation
-    is taken back; a kind that isn't named there is left alone by a revert.
+    is taken back; a kind that isn't named there is left alone by a revert. And it may have
+    ``keeps: ClassVar[Sequence[str]]``, kinds of things whose links are kept: what a change of
+    such a kind was assigned, from the moment it is done until the thing is deleted, even if
+    the run fails afterwards. A change on the platform that is assigned nothing is kept as {}.
     """
 
     batch_size: ClassVar[int]
@@ -185,7 +200,10 @@ class WritesOutside(Protocol):
         """Write a batch; tell each change's outcome as soon as it is known."""
 
     def current(self, ctx: Context, kind: str, keys: Sequence[str]) -> Mapping[str, Values | None]:
-        """What is there now, in the terms of ``before`` and ``after``; None = absent."""
+        """What is there now, in the terms of ``before`` and ``after``; None = absent.
+
+        What ``apply`` would have told as assigned may stand under ``changes.ASSIGNED``.
+        """
 
 
 class PlatformPages(Protocol):

@@ -162,7 +162,7 @@ class World:
         return self._daemons.live(
             {
                 "state_dir": str(self.state_dir),
-                "engine": {"concurrency": 1},
+                "engine": {"concurrency": 1, "retries": 0},  # put off, a job would outlive its daemon
                 "safety": dict(safety),
                 "plugins": {"allow": [self.arena.system], "path": self._plugins},
                 "log": {"level": "debug", "format": "json"},

@@ -99,6 +99,7 @@ class Attempt:
                     if message.rows != following - first:
                         raise Internal("The connector's process told fewer changes than it counted.")
                     self._sentences += message.sentences
+                    self._ledger.keeps = message.keeps
                     return message
                 case _:
                     raise out_of_turn(message)
@@ -119,6 +120,7 @@ class Attempt:
     def _plan_revert(self, first: int) -> Planned:
         self._talk.begin(first=first, resume_only=True)
         planned = self._talk.expect(Planned)
+        self._ledger.keeps = planned.keeps
         read = revert.reading(self._job, self._around)
         self._ledger.write_ahead(partial(_add_read, job=self._job, read=read))
         for rows, unable in revert.plan(self._job, self._around, first=first, undo=planned.undo):

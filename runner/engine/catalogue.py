@@ -1,6 +1,7 @@
 """The systems there are connectors for, as their workers describe them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,20 @@ def is_secret(name: str, system: System | None) -> bool:
     if system is None or system.broken is not None:
         return _SOUNDS_SECRET.search(name) is not None
     return name in system.secrets
+
+
+def called(systems: Mapping[str, System], name: str, kind: Kind) -> System | None:
+    """The system of this kind that is called so: by id, else by a name or command in any case."""
+    if name in systems:
+        return systems[name]
+    wanted = name.casefold()
+    named = [
+        system
+        for system in systems.values()
+        if system.kind is kind
+        and wanted in (system.short_name.casefold(), system.name.casefold(), system.command.casefold())
+    ]
+    return min(named, key=lambda system: system.file_upload, default=None)
 
 
 def from_description(described: dict[str, Any]) -> dict[str, System]:

@@ -1,7 +1,7 @@
 """A run's writes to the store, each made sure of by the job's owner and attempt."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from runner.engine.talk import Surroundings
 from runner.messages import OutcomeRow
 from runner.model.jobs import Job
-from runner.store import changes, claims
+from runner.store import changes, claims, links
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ class Ledger:
         self._around = around
         self._ahead: list[Future[None]] = []
         self._settled: list[OutcomeRow] = []  # outcomes that wait for the next commit
+        self.keeps: Collection[str] = ()  # kinds of things whose links are kept
 
     def write(self, write: Callable[[sa.Connection], T]) -> T:
         """Commit ``write`` if the job is still ours; ``LostClaim`` if not."""
@@ -53,11 +54,16 @@ class Ledger:
             return
 
         def write(c: sa.Connection) -> None:
-            changes.settle(c, self._job.id, settled, now=self._around.clock())
+            self.settle(c, settled)
             if intend:
                 changes.intend(c, self._job.id, intend)
 
         self.write(write)
+
+    def settle(self, c: sa.Connection, outcomes: Sequence[OutcomeRow]) -> None:
+        """Record outcomes in the transaction in hand, and with them what things are over there."""
+        changes.settle(c, self._job.id, outcomes, now=self._around.clock())
+        links.learn(c, self._job, [row.sequence for row in outcomes], kinds=self.keeps)
 
     def give_up(self) -> None:
         """Commit what is known, after the run was stopped; never raises."""

@@ -63,7 +63,7 @@ class Making:
             now = self._around.clock()
             outcomes = platform.apply(c, rows, author=self._job.user_id, now=now, assigned=self._assigned)
             cleaned = [self._talk.cleaner.outcome(row) for row in outcomes]
-            changes.settle(c, self._job.id, cleaned, now=now)
+            self._ledger.settle(c, cleaned)
             return outcomes
 
         self._keep_assigned(rows, self._ledger.write(write))

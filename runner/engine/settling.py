@@ -25,7 +25,7 @@ def anything_intended(job: Job, around: Surroundings) -> bool:
 def settle_intended(job: Job, *, talk: Talk, ledger: Ledger, around: Surroundings) -> None:
     """Settle all of the job's changes whose outcome isn't known."""
     talk.begin(first=1, resume_only=True)
-    talk.expect(Planned)
+    ledger.keeps = talk.expect(Planned).keeps
     after = 0
     while rows := _page(job, around, after):
         after = rows[-1].sequence
@@ -58,7 +58,8 @@ def _agrees(there: dict[str, Any] | None, expected: dict[str, Any] | None) -> bo
 def _concluded(row: StoredChange, there: dict[str, Any] | None) -> OutcomeRow:
     """Conclude from what is there now whether a change was made."""
     if _agrees(there, row.after):
-        return OutcomeRow(row.sequence, ChangeState.DONE, "", None)
+        assigned = None if there is None else there.get(ASSIGNED)
+        return OutcomeRow(row.sequence, ChangeState.DONE, "", values_to_json(assigned))
     if _agrees(there, row.before):
         return OutcomeRow(row.sequence, ChangeState.SKIPPED, changes.NOT_MADE, None)
     return OutcomeRow(row.sequence, ChangeState.SKIPPED, f"conflict: {_UNCLEAR}", None)

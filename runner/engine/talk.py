@@ -20,7 +20,7 @@ from runner.log import redactor
 from runner.messages import Ask, Failed, FromWorker, LogLine, Progress, encode
 from runner.model.jobs import Claim, Kind
 from runner.settings import Safety
-from runner.store import claims, job_log, mappings, platform
+from runner.store import claims, job_log, links, mappings, platform
 from runner.store.database import Database
 
 M = TypeVar("M")
@@ -131,6 +131,11 @@ class Talk:
         self._around.database.submit(partial(claims.note_progress, job=self._claim.job, text=shown))
 
     def _answer(self, ask: Ask) -> bytes:
+        if ask.what == "links":
+            connection_id = self._claim.job.connection_id
+            with self._around.database.read() as c:
+                rows, following = links.page(c, connection_id, ask.kind, after=ask.after_key, limit=PAGE)
+            return encode("page", rows=rows, next=following)
         return answer(self._around.database, self._claim.connection.project_id, ask)
 
     def _envelope(self, *, first: int, resume_only: bool) -> bytes:

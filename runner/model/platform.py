@@ -49,6 +49,7 @@ class Task:
     verification_status: Verification
     text: str = ""
     updated: str = ""  # ISO 8601, UTC
+    status_updated: str = ""  # the same of its status; "" = not known
     cwes: tuple[int, ...] = ()
     categories: tuple[str, ...] = ()  # scanner categories the task answers to
     catch_all: bool = False  # takes findings that match no other task

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from runner.model.jobs import Kind
+from runner.model.jobs import Frequency, Kind
 from runner.store import accounts, connections, queue, tasks, uploads, work
 from runner.store.database import Database
 
@@ -23,14 +23,25 @@ _SYSTEM = "fortify_file_upload"
 ADMINISTRATOR = "admin@localhost"
 
 
-def fill(database: Database, *, uploads_folder: Path, now: datetime) -> bool:
-    """Add the sample project and queue the import of its report; False if it is there already."""
+RALLY = "RUNNER_SAMPLE_RALLY"
+"""Environment variable with host and port of an imitated Rally; not set = there is none."""
+
+
+def fill(database: Database, *, uploads_folder: Path, now: datetime, rally: str = "") -> list[str]:
+    """Add the sample project and queue its runs; lines for the operator. Done once only.
+
+    ``rally`` is where a Rally is imitated; without one the sample's connection to it is disabled.
+    """
     plan = tomllib.loads((_HERE / "project.toml").read_text(encoding="utf-8"))
     received = _receive(_HERE / "report.xml", uploads_folder)
-    made = database.write(lambda c: _fill(c, plan, received, now))
-    if not made:
+    made = database.write(lambda c: _fill(c, plan, received, now, rally))
+    if made is None:
         (uploads_folder / received.file).unlink()
-    return made
+        return []
+    if rally:
+        return []
+    enable = f"`runner connections enable {made}`"
+    return [f"The sample's connection to Rally is disabled; with a server there: {enable}"]
 
 
 def token_file(database: Database, *, state_dir: Path, now: datetime) -> tuple[Path, str | None]:
@@ -66,11 +77,14 @@ def _receive(report: Path, folder: Path) -> uploads.Received:
     )
 
 
-def _fill(c: sa.Connection, plan: dict[str, Any], received: uploads.Received, now: datetime) -> bool:
+def _fill(
+    c: sa.Connection, plan: dict[str, Any], received: uploads.Received, now: datetime, rally: str
+) -> int | None:
+    """The number of the connection to Rally; None if the sample is there already."""
     project = plan["project"]
     unit = work.create_business_unit(c, name=project["business_unit"], now=now)
     if unit is None:
-        return False
+        return None
     application = work.create_application(
         c, business_unit_id=unit, name=project["application"], priority="1-high", now=now
     )
@@ -101,4 +115,18 @@ def _fill(c: sa.Connection, plan: dict[str, Any], received: uploads.Received, no
         upload_id=uploads.add(c, received, now=now),
         now=now,
     )
-    return True
+    connection_id = connections.create(
+        c,
+        kind=Kind.ALM,
+        system="rally",
+        alias="Rally, imitated",
+        command="sync_rally",
+        project_id=project_id,
+        params={**plan["rally"], "alm_server": rally or plan["rally"]["alm_server"]},
+        frequency=Frequency.HOURLY,
+        enabled=bool(rally),
+        now=now,
+    )
+    if rally:
+        queue.enqueue(c, connection_id=connection_id, kind=Kind.ALM, user_id=service, now=now)
+    return connection_id

@@ -75,6 +75,9 @@ def task_page(
             "meaning": MEANINGS[row.status].value,
             "verification_status": row.verification_status,
             "updated": from_micros(row.updated).isoformat(),
+            "status_updated": ""
+            if row.status_updated is None
+            else from_micros(row.status_updated).isoformat(),
             "cwes": from_json(row.cwes),
             "categories": from_json(row.categories),
             "catch_all": row.catch_all,

@@ -457,6 +457,18 @@ changes = sa.Table(
     comment="the plan, the preview, the progress, the journal and the source of a revert",
 )
 
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("connection_id", sa.ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),  # JSON: what the target assigned
+    sa.Column("job_id", _Id, nullable=False),  # whose change it was; no foreign key, it outlives its job
+    sqlite_with_rowid=False,
+    comment="what the things are over there that runs have made: their references",
+)
+
 approvals = sa.Table(
     "approvals",
     metadata,

@@ -16,7 +16,7 @@ from runner.model.changes import Complete
 from runner.model.findings import FindingRow
 from runner.model.network import Network
 from runner.model.platform import Meaning, Project, Task, Verification
-from runner.ports import Attachment, JobInfo
+from runner.ports import Attachment, JobInfo, Link
 
 _PROGRESS_EVERY = 0.25  # seconds
 
@@ -58,9 +58,9 @@ class PipePlatform:
         self._receive = receive
         self._asking = threading.Lock()  # so that each of a connector's threads gets its own answer
 
-    def _ask(self, what: str, after: int = 0) -> dict[str, Any]:
+    def _ask(self, what: str, after: int = 0, **more: str) -> dict[str, Any]:
         with self._asking:
-            self._send(encode("ask", what=what, after=after))
+            self._send(encode("ask", what=what, after=after, **more))
             answer = parse_from_main(self._receive())
         if answer["m"] != "page":
             msg = f"The daemon answered {answer['m']!r} to a question for {what}."
@@ -76,6 +76,14 @@ class PipePlatform:
             page = self._ask("tasks", after)
             for row in page["rows"]:
                 yield _task(row)
+            after = page["next"]
+
+    def links(self, kind: str) -> Iterator[Link]:
+        after: str | None = ""
+        while after is not None:
+            page = self._ask("links", kind=kind, after_key=after)
+            for row in page["rows"]:
+                yield Link(**row)
             after = page["next"]
 
 
@@ -140,6 +148,9 @@ class PipeContext:
 
     def reading(self, name: str, *, target_size: int | None = None) -> PipeReading:
         return PipeReading(self._send, name, target_size)
+
+    def links(self, kind: str) -> Iterator[Link]:
+        return self.platform.links(kind)
 
     def remember(self, key: str, value: Any) -> None:
         self.remembered[key] = value

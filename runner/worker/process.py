@@ -119,7 +119,8 @@ class Worker:
         connector, context = self._begin(message)
         if message["resume_only"]:
             undo = {kind: op.value for kind, op in getattr(connector, "undo", {}).items()}
-            self.send(encode("planned", batch_size=self._batch_sizes[message["system"]], undo=undo))
+            size = self._batch_sizes[message["system"]]
+            self.send(encode("planned", batch_size=size, undo=undo, keeps=_keeps(connector)))
             return
         first = message["first_sequence"]
         rows = _Rows(self.send, first)
@@ -132,6 +133,7 @@ class Worker:
                 "planned",
                 rows=rows.sequence - first,
                 batch_size=self._batch_sizes[message["system"]],
+                keeps=_keeps(connector),
                 totals=context.totals,
                 sentences=context.sentences,
                 memory=context.remembered,
@@ -182,6 +184,10 @@ class Worker:
                 value=[{"name": step.name, "ok": step.ok, "message": step.message} for step in steps],
             )
         )
+
+
+def _keeps(connector: object) -> list[str]:
+    return list(getattr(connector, "keeps", ()))
 
 
 def _batch_size(connector: object) -> int | None:

@@ -10,7 +10,7 @@ from runner.model.changes import Complete
 from runner.model.findings import FindingRow
 from runner.model.network import Network
 from runner.model.platform import Meaning, Project, Task, Verification
-from runner.ports import Attachment, JobInfo, PlatformReader, Reading
+from runner.ports import Attachment, JobInfo, Link, PlatformReader, Reading
 
 SAMPLE = Path(__file__).parents[2] / "runner" / "sample"
 PROJECT = Project(id=7, name="Webshop", application="Customer Portal", business_unit="General")
@@ -105,6 +105,7 @@ class RecordingContext:
         self.readings: list[RecordingReading] = []
         self.remembered: dict[str, Any] = {}
         self.rows: list[FindingRow] = []  # findings told, by sort
+        self.linked: dict[str, list[Link]] = {}
         self.sentences: list[str] = []
         self.totals: dict[str, int] = {}
 
@@ -116,6 +117,9 @@ class RecordingContext:
     def reading(self, name: str, *, target_size: int | None = None) -> Reading:
         self.readings.append(RecordingReading(name, target_size))
         return self.readings[-1]
+
+    def links(self, kind: str) -> Iterator[Link]:
+        yield from self.linked.get(kind, [])
 
     def remember(self, key: str, value: Any) -> None:
         self.remembered[key] = value

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runner.engine.catalogue import System
+from runner.engine.catalogue import System, called
 from runner.errors import Refused, SettingsInvalid
 from runner.model.calendar import parse_cron, parse_zone
 from runner.model.jobs import Frequency, Kind
@@ -95,10 +95,10 @@ def _checked(fields: Fields, name: str, parse: Callable[[str], object]) -> str |
 def read_system(
     fields: Fields, values: Mapping[str, Any], kind: Kind, systems: Mapping[str, System]
 ) -> System | None:
-    """The system a new connection is for, by id, or as an object with one."""
+    """The system a new connection is for, by id or name, or as an object with one."""
     given = values.get("system")
-    name = given.get("id") if isinstance(given, dict) else given
-    found = systems.get(name) if isinstance(name, str) else None
+    name = given.get("id", given.get("name")) if isinstance(given, dict) else given
+    found = called(systems, name, kind) if isinstance(name, str) else None
     if name is None:
         fields.wrong("system", REQUIRED)
     elif found is not None and found.broken is not None:

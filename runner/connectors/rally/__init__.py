@@ -1,0 +1,1 @@
+"""Rally: tasks and work items in step."""
