@@ -70,11 +70,11 @@ def write(machine: DebianMachine, path: str, text: str) -> None:
 def call(machine: DebianMachine) -> Callable[..., str]:
     """Give what asks the service's API, as an administrator."""
     created = json.loads(machine.do("runner tokens create --user op@example.com --admin --json"))
-    write(machine, "/root/call.py", CALL)
+    write(machine, "/run/call.py", CALL)
 
     def ask(method: str, path: str, body: object) -> str:
         kind, text = ("text/csv", body) if isinstance(body, str) else ("application/json", json.dumps(body))
-        return machine.do(f"python3 /root/call.py {created['token']} {method} {path} {kind} '{text}'")
+        return machine.do(f"python3 /run/call.py {created['token']} {method} {path} {kind} '{text}'")
 
     return ask
 
@@ -247,13 +247,13 @@ def test_an_upgrade_backs_up_first(machine: DebianMachine) -> None:
 def test_a_store_of_a_newer_version_is_refused(machine: DebianMachine) -> None:
     """It isn't started, isn't tried again and again, and the journal says what to do."""
     machine.do(f"systemctl stop {UNIT}")
-    write(machine, "/root/version.py", VERSION)
-    known = machine.do(f"python3 /root/version.py {STATE}/runner.db 9999").strip()
+    write(machine, "/run/version.py", VERSION)
+    known = machine.do(f"python3 /run/version.py {STATE}/runner.db 9999").strip()
     machine.type(f"systemctl start {UNIT}")
     until("systemd's giving up", lambda: show(machine, "ActiveState")["ActiveState"] == "failed")
     assert show(machine, "NRestarts")["NRestarts"] == "0"
     assert "Install the version that wrote it" in journal(machine)
-    machine.do(f"python3 /root/version.py {STATE}/runner.db {known}")
+    machine.do(f"python3 /run/version.py {STATE}/runner.db {known}")
     machine.do(f"systemctl reset-failed {UNIT} && systemctl start {UNIT}")
 
 

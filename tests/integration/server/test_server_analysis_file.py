@@ -30,7 +30,7 @@ def stored(server: Running) -> list[Path]:
 
 
 def test_the_seeds_request_by_curl(server: Running, tmp_path: Path) -> None:
-    """The multipart request of seed 000, sent by curl, gives the fields and types of its answer."""
+    """The documented multipart request, sent by curl, gives the fields and types of its answer."""
     project = server.project()
     report = tmp_path / "report.xml"
     report.write_bytes(REPORT)
