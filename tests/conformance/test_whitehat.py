@@ -82,7 +82,7 @@ class WhiteHatArena(Arena):
         return BadRecord(named="Quantum Leakage", keys=())
 
     def params(self) -> Mapping[str, Any]:
-        """The seed's, with the simulator for a server."""
+        """The documented ones, with the simulator for a server."""
         return {
             "asset_name": "Shop",
             "analysis_server": self.sentinel.address,
