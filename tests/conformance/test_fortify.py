@@ -216,7 +216,7 @@ class FolderArena(FortifyArena):
     def troubles(self) -> Mapping[str, Callable[[], None]]:
         """What makes a folder one that can't be watched."""
         return {
-            "a sub-folder is missing": lambda: (self.inbox / "failed").rmdir(),
+            "a sub-folder is missing": (self.inbox / "failed").rmdir,
             "the folder is gone": self._take_away,
         }
 
