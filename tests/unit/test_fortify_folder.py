@@ -54,7 +54,7 @@ class Run:
                 state=ChangeState.INTENDED,
             )
             for number, change in enumerate(self.changes, 1)
-            if change.kind in ("filing", "import")
+            if change.kind == "filing"
         ]
         self.outcomes = list(connector.apply(self.ctx, stored))
         keys = [change.key for change in stored if change.kind == "filing"]
@@ -74,22 +74,20 @@ def test_the_oldest_file_is_imported_and_filed(inbox: Path) -> None:
     run = Run(inbox)
     assert run.before == ["a.bin", "b.xml"]
     assert [c.op for c in run.changes if c.kind == "verification"].count(Op.FAIL) == 1
-    assert [path.name for path in (inbox / "done").iterdir()] == ["1-a.bin"]
+    assert [path.name for path in (inbox / "done").iterdir()] == ["a.bin"]
     assert "1 more file waits for the next runs." in run.said
     assert all(run.current.values())
 
 
-def test_filing_comes_before_what_passes(inbox: Path) -> None:
-    """The file is filed by the last change that destroys nothing, so that a run that died finds it again."""
+def test_filing_is_the_last_change(inbox: Path) -> None:
+    """The file goes when all else is written, whether anything passes or not."""
     drop(inbox, "a.xml")
     run = Run(inbox)
-    kinds = [change.kind for change in run.changes if change.proof is None]
-    assert kinds[-1] == "filing"
-    again = Run(inbox)  # the same job's next attempt
-    assert {c.key for c in again.changes if c.kind == "verification"} == {
-        c.key for c in run.changes if c.kind == "verification"
-    }
-    assert "filing" not in {change.kind for change in again.changes}
+    assert (run.changes[-1].kind, run.changes[-1].op) == ("filing", Op.MOVE)
+    drop(inbox, "a.xml", report([Issue(), Issue(instance="2")], limit=1))
+    partly = Run(inbox)
+    assert (partly.changes[-1].kind, partly.changes[-1].op) == ("filing", Op.CREATE)
+    assert sorted(path.name for path in (inbox / "done").iterdir()) == ["a (2).xml", "a.xml"]
 
 
 @pytest.mark.parametrize("name", [".hidden.xml", "scan.xml.part", "scan.xml.filepart", "upload.tmp"])
@@ -116,8 +114,8 @@ def test_a_bad_file_fails_its_run_and_is_out_of_the_way(inbox: Path) -> None:
     drop(inbox, "a.xml", b"%PDF-1.7")
     drop(inbox, "b.xml", when=LONG_AGO + 5)
     run = Run(inbox)
-    assert [path.name for path in (inbox / "failed").iterdir()] == ["1-a.xml"]
-    assert [outcome.state for outcome in run.outcomes] == [ChangeState.DONE, ChangeState.FAILED]
+    assert [path.name for path in (inbox / "failed").iterdir()] == ["a.xml"]
+    assert [outcome.state for outcome in run.outcomes] == [ChangeState.FAILED]
     assert "a.xml is a PDF" in run.said
     assert not [change for change in run.changes if change.kind == "verification"]
 

@@ -1,15 +1,15 @@
 """The system ``fortify_folder``: findings from files that somebody puts into a folder.
 
 A run takes one file, the oldest that has stopped growing, and files it under ``done`` or
-``failed`` afterwards. Filing is a change of the plan like any other, so a preview shows it, a
-ceiling stops it and the journal has it. A run that died after filing finds its file again by
-the number of its job, and goes on with that.
+``failed`` afterwards. Filing is the last change of the plan, so a preview shows it, a ceiling
+stops it, the journal has it, and a run that died before its end finds its file in place.
 """
 
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,13 +22,22 @@ from runner.errors import BadInput, ConfigRejected
 from runner.findings.note import plural
 from runner.findings.plan import plan_import
 from runner.findings.tally import Tally
-from runner.model.changes import Change, ChangeOutcome, ChangeState, Op, StoredChange, Target, constructive
+from runner.model.changes import (
+    Change,
+    ChangeOutcome,
+    ChangeState,
+    Complete,
+    Op,
+    StoredChange,
+    Target,
+    constructive,
+    destructive,
+)
 from runner.model.jobs import Kind
 from runner.ports import Attachment, Context, Params, Step, SystemInfo
 
 DONE, FAILED = "done", "failed"
 FILING = "filing"
-IMPORT = "import"
 
 _UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".crdownload")
 """How programs call a file while they write it; names with a dot in front are another way."""
@@ -84,46 +93,41 @@ class FortifyFolder:
         """Read the file whose turn it is; what it changes comes first, and then its filing."""
         params: FolderParams = ctx.params
         waiting, growing = _waiting(params, ctx.now)
-        own = _filed_by(params.folder, ctx.job.id)
-        path = own or next(iter(waiting), None)
-        if path is None:
+        if not waiting:
             later = (
                 f" {plural(len(growing), 'file')} changed lately and will be taken later." if growing else ""
             )
             ctx.say(f"No file waits in {params.folder}.{later}")
             return
-        if more := len(waiting) - (own is None):
-            ctx.say(f"{plural(more, 'more file waits', 'more files wait')} for the next runs.")
-        name = path.name if own is None else path.name.partition("-")[2]
-        before = _mark(path)
+        path, *more = waiting
+        if more:
+            ctx.say(f"{plural(len(more), 'more file waits', 'more files wait')} for the next runs.")
+        mark = _mark(path)
         tally = Tally()
         try:
-            file = Attachment(path=path, name=name, size=before["size"])
+            file = Attachment(path=path, name=path.name, size=mark["size"])
             wanted = accepted(params.report_type)
             scan = read_file(ctx, file, tally, wanted=wanted, blacklist=params.import_blacklist)
         except BadInput as error:
-            if own is None:
-                yield _filing(FAILED, ctx.job.id, name, before)
-            yield _refusal(name, error)
+            yield _filing(params.folder, FAILED, path.name, {**mark, "why": error.message}, proof=None)
             return
-        yield from plan_import(ctx, scan, tally, params)
-        if own is None and ctx.job.only is None:
-            yield _filing(DONE, ctx.job.id, name, before)
+        proof: Complete | None = None
+        for change in plan_import(ctx, scan, tally, params):
+            proof = proof or change.proof
+            yield change
+        if ctx.job.only is None:
+            yield _filing(params.folder, DONE, path.name, mark, proof=proof)
 
     def apply(self, ctx: Context, changes: Sequence[StoredChange]) -> Iterable[ChangeOutcome]:
-        """File what was read; tell why a file can't be used, which fails the run."""
+        """File what was read; one that can't be used fails the run once it is out of the way."""
         folder: Path = ctx.params.folder
         for change in changes:
-            state, message = ChangeState.FAILED, str((change.after or {}).get("why", ""))
-            if change.kind == FILING:
-                state, message = _file(folder, change)
+            state, message = _file(folder, change)
             yield ChangeOutcome(sequence=change.sequence, state=state, message=message)
 
     def current(self, ctx: Context, kind: str, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any] | None]:
         """Which of these files are filed."""
         folder: Path = ctx.params.folder
-        if kind != FILING:
-            return dict.fromkeys(keys)
         return {key: _mark(folder / key) if (folder / key).exists() else None for key in keys}
 
 
@@ -153,45 +157,57 @@ def _is_meant(name: str) -> bool:
     return whole and name.isprintable()
 
 
-def _filed_by(folder: Path, job: int) -> Path | None:
-    """The file that an earlier attempt at this job has filed."""
-    found = (path for place in (DONE, FAILED) for path in sorted((folder / place).glob(f"{job}-*")))
-    return next(found, None)
-
-
 def _mark(path: Path) -> dict[str, int]:
     """What tells whether a file is still the one that was read."""
     facts = path.stat()
     return {"size": facts.st_size, "modified": facts.st_mtime_ns}
 
 
-def _filing(place: str, job: int, name: str, mark: Mapping[str, int]) -> Change:
-    return constructive(
-        Op.CREATE,
+def _filing(
+    folder: Path, place: str, name: str, after: Mapping[str, Any], *, proof: Complete | None
+) -> Change:
+    """The last change of a run. Where others rest on a proof they come last, so it has to have one, too."""
+    key = _free(folder, f"{place}/{name}")
+    why = f"It goes to the sub-folder {place}."
+    if proof is None:
+        return constructive(
+            Op.CREATE, target=Target.OUTSIDE, kind=FILING, key=key, subject=name, after=after, why=why
+        )
+    return destructive(
+        Op.MOVE,
         target=Target.OUTSIDE,
         kind=FILING,
-        key=f"{place}/{job}-{name}",
+        key=key,
         subject=name,
-        after=mark,
-        why=f"It goes to the sub-folder {place}.",
+        before=None,
+        after=after,
+        proof=proof,
+        why=why,
     )
 
 
-def _refusal(name: str, error: BadInput) -> Change:
-    """What makes the run fail once the file is out of the way."""
-    return constructive(
-        Op.CREATE, target=Target.OUTSIDE, kind=IMPORT, key=name, subject=name, after={"why": error.message}
-    )
+def _free(folder: Path, key: str) -> str:
+    """``key``, or with a number where a file of this name is filed already."""
+    stem, dot, suffix = key.rpartition(".")
+    numbered = (f"{stem or suffix} ({number}){dot}{suffix if stem else ''}" for number in count(2))
+    return next(name for name in chain([key], numbered) if not (folder / name).exists())
 
 
 def _file(folder: Path, change: StoredChange) -> tuple[ChangeState, str]:
+    if change.after is None:
+        return (
+            ChangeState.SKIPPED,
+            f"it stays in {change.key}: back in the folder, it would be imported again",
+        )
     source, target = folder / change.subject, folder / change.key
     try:
-        if _mark(source) != change.after:
+        if any(change.after.get(name) != value for name, value in _mark(source).items()):
             return ChangeState.SKIPPED, "it was changed since it was read, so it stays for the next run"
         source.rename(target)
     except FileNotFoundError:
         return ChangeState.SKIPPED, "somebody took it away since it was read"
     except OSError as error:
         return ChangeState.FAILED, f"it can't be moved: {error.strerror}"
+    if why := change.after.get("why"):
+        return ChangeState.FAILED, f"{why} It is in {change.key} now"
     return ChangeState.DONE, ""
