@@ -70,6 +70,8 @@ def _guess(report_file: BinaryIO, file: Path) -> str:
     report_file.seek(0)
     if start.startswith(b"PK\x03\x04") or b"<ReportDefinition" in start or b"<FVDL" in start:
         return SYSTEMS[0]
+    if b"<Scan>" in start or b"<Sessions>" in start:
+        return SYSTEMS[1]
     msg = f"{file} doesn't tell where it comes from; say it with --system: {', '.join(SYSTEMS)}."
     raise BadUsage(msg)
 

@@ -1,15 +1,17 @@
 """The connector for Fortify's files keeps every promise."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 from xml.sax.saxutils import escape
 
 from runner.conformance.arena import Arena, BadRecord
-from runner.conformance.platform import Platform
+from runner.conformance.platform import Platform, State
 from runner.conformance.promises import Promises
 from runner.model.jobs import Kind
+from tests.files.fortify import Issue, Packing, write_fpr
 from tests.servers.machine import ROOT
 
 WEAKNESSES = {
@@ -99,7 +101,7 @@ class FortifyArena(Arena):
         self.list_issues([*self.categories, "Quantum Leakage"])
         return BadRecord(named="Quantum Leakage", keys=())
 
-    def upload(self) -> Path:
+    def upload(self) -> Path | None:
         """The report."""
         return self.file
 
@@ -127,3 +129,111 @@ class TestFortify(Promises):
     """Reports become verifications on the embedded platform."""
 
     arena = FortifyArena
+
+
+class FprArena(FortifyArena):
+    """The same, as archives of whole scans."""
+
+    def __init__(self, folder: Path, platform: Platform, rng: Random) -> None:
+        super().__init__(folder, platform, rng)
+        self.file = folder / "scan.fpr"
+
+    def list_issues(self, categories: Sequence[str]) -> None:
+        """Write an archive of these."""
+        self.categories = [*categories]
+        issues = [
+            Issue(type=category, cwes=(), instance=f"{category} {number}", line=number + 1)
+            for number, category in enumerate(categories)
+        ]
+        write_fpr(self.file, lambda: issues, packing=Packing(audit="undeclared", folder="shop/"))
+
+    def cut_source(self) -> None:
+        """Break the upload off."""
+        self.file.write_bytes(self.file.read_bytes()[:-100])
+
+
+class TestFpr(Promises):
+    """Archives become verifications on the embedded platform."""
+
+    arena = FprArena
+    every = 5  # from the findings on, all is as of a report
+
+
+class FolderArena(FortifyArena):
+    """A folder into which a build server puts reports."""
+
+    system = "fortify_folder"
+    writes_outside = True
+    not_revertible: ClassVar[Mapping[str, str]] = {
+        "filing": "back in the folder, the file would be imported again at once"
+    }
+
+    def __init__(self, folder: Path, platform: Platform, rng: Random) -> None:
+        super().__init__(folder, platform, rng)
+        self.inbox = folder / "inbox"
+        for place in ("done", "failed"):
+            (self.inbox / place).mkdir(parents=True)
+        self.dropped = 0
+
+    def list_issues(self, categories: Sequence[str]) -> None:
+        """Put a report of these into the folder, in the place of one that waits."""
+        self.categories = [*categories]
+        self.drop(report(self.categories).encode())
+
+    def cut_source(self) -> None:
+        """Let the template leave most issues out."""
+        self.drop(report(self.categories, total=40).encode())
+
+    def drop(self, content: bytes) -> None:
+        """Put a file into the folder that was finished long ago."""
+        for waiting in self.inbox.glob("*.xml"):
+            waiting.unlink()
+        self.dropped += 1
+        path = self.inbox / f"scan-{self.dropped}.xml"
+        path.write_bytes(content)
+        finished = 1_700_000_000 + self.dropped
+        os.utime(path, (finished, finished))
+
+    def upload(self) -> Path | None:
+        """None: that is what the folder is for."""
+
+    def params(self) -> Mapping[str, Any]:
+        """Where it is."""
+        return {"folder": str(self.inbox)}
+
+    def state(self) -> State:
+        """The platform, and which files are filed."""
+        filed = [path for place in ("done", "failed") for path in (self.inbox / place).iterdir()]
+        return {**super().state(), **{_key(path): _facts(path) for path in filed}}
+
+    def edit(self, key: str) -> None:
+        """Somebody touches a file, or else a task."""
+        if key.partition("/")[0] in ("done", "failed"):
+            os.utime(self.inbox / key, (1, 1))
+        else:
+            super().edit(key)
+
+    def troubles(self) -> Mapping[str, Callable[[], None]]:
+        """What makes a folder one that can't be watched."""
+        return {
+            "a sub-folder is missing": (self.inbox / "failed").rmdir,
+            "the folder is gone": self._take_away,
+        }
+
+    def _take_away(self) -> None:
+        self.inbox.rename(self.inbox.with_name("gone"))
+
+
+def _key(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _facts(path: Path) -> Mapping[str, Any]:
+    facts = path.stat()
+    return {"size": facts.st_size, "modified": facts.st_mtime_ns}
+
+
+class TestFolder(Promises):
+    """Files that somebody puts into a folder become verifications, and are filed."""
+
+    arena = FolderArena
