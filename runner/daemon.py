@@ -21,6 +21,7 @@ import structlog
 from fastapi import FastAPI
 
 from runner import faultpoint, log, sample
+from runner.engine import declared
 from runner.engine.engine import Engine
 from runner.engine.workers import start_fork_server
 from runner.errors import RunnerError
@@ -34,7 +35,7 @@ from runner.server.local import as_local_administrator
 from runner.server.serve import HttpServer
 from runner.server.services import Services
 from runner.server.sweep import remove_orphans
-from runner.settings import Settings, reloaded
+from runner.settings import Settings, reloaded, secrets_of
 from runner.store import accounts, listing, migrate
 from runner.store.database import Database, open_database
 from runner.store.lock import StateLock
@@ -189,6 +190,7 @@ class Daemon:
             self.metrics_port = next(iter(server.further_ports), None)
             stack.callback(server.stop)
             if self._loops:
+                self._declare(self.settings)
                 self.engine.start()
                 self.state = "running"
             self._stack = stack.pop_all()
@@ -295,11 +297,15 @@ class Daemon:
             return
         self._notifier.reloading()
         try:
-            self.settings, restart = reloaded(self.settings, self._load())
+            new, restart = reloaded(self.settings, self._load())
+            self._declare(new)
         except RunnerError as error:
             self._log.error("configuration_was_refused", why=error.message)
             self._configuration = {**self._configuration, "refused": error.message}
         else:
+            # From here on nothing can fail: so it is either the old settings or the new.
+            self.settings = new
+            log.redactor.learn(secrets_of(new))
             self.engine.swap(self.settings)
             self.scheduler.swap(self.settings.scheduler.timetable())
             log.set_level(self.settings.log.level)
@@ -308,6 +314,13 @@ class Daemon:
             self._log.info("configuration_was_reloaded")
             self._configuration = _configured(restart)
         self._notifier.ready()
+
+    def _declare(self, settings: Settings) -> None:
+        """Store the connections that the files declare, if all of them are good."""
+        wanted = declared.wishes(settings, self.database, self.engine)
+        if literals := declared.literal_secrets(settings, self.engine.systems() if wanted else {}):
+            self._log.warning("secrets_stand_in_files", names=literals)
+        declared.put_in_force(self.database, wanted, now=utc_now())
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reload_asked = True
@@ -343,6 +356,7 @@ class Daemon:
 
 def configure_logging(settings: Settings) -> None:
     """Log as the settings say."""
+    log.redactor.learn(secrets_of(settings))
     log.configure(level=settings.log.level, style=settings.log.format)
     sys.excepthook = _log_uncaught
 

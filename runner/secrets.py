@@ -1,11 +1,11 @@
-"""Secrets and the one mechanism that keeps them out of what leaves the process."""
+"""Secrets: where they come from, and the one mechanism that keeps them out of what leaves the process."""
 
 import base64
 import json
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -78,27 +78,48 @@ class Redactor:
         return text
 
 
-def read_reference(text: str) -> str:
-    """The secret that a setting names: ``file:/path``, ``env:NAME`` or ``credential:NAME``, else itself.
+_REFERENCE = re.compile(r"(file|env|credential):(.+)", re.DOTALL)
 
-    A file is read anew each time. ``SettingsInvalid`` if there is nothing to read.
+
+def is_reference(text: str) -> bool:
+    """Whether a text names the place of a secret: ``file:/path``, ``env:NAME`` or ``credential:NAME``."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def dereference(text: str, environ: Mapping[str, str]) -> str:
+    """The secret that a reference names; any other text is the secret itself.
+
+    A file's last line break is not part of it. ``ValueError`` says in a sentence why it can't be had.
     """
-    scheme, _, rest = text.partition(":")
-    if scheme == "env":
-        if rest not in os.environ:
-            msg = f"The environment has no {rest}, which a setting names for a secret."
-            raise SettingsInvalid(msg)
-        return os.environ[rest]
-    if scheme == "credential":
-        folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        if folder is None:
-            msg = f"systemd gave no credentials, and a setting names {rest}. Add LoadCredential= to the unit."
-            raise SettingsInvalid(msg)
-        rest = str(Path(folder) / rest)
-    elif scheme != "file":
+    found = _REFERENCE.fullmatch(text)
+    if found is None:
         return text
+    place, name = found[1], found[2]
+    if place == "env":
+        if name not in environ:
+            msg = f"{text} names an environment variable that isn't set"
+            raise ValueError(msg)
+        return environ[name]
+    if place == "credential":
+        folder = environ.get("CREDENTIALS_DIRECTORY")
+        if not folder or "/" in name:
+            msg = f"{text} can't be had: systemd gave no such credential (LoadCredential= in the unit)"
+            raise ValueError(msg)
+        name = f"{folder}/{name}"
     try:
-        return Path(rest).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"The secret in {rest} can't be read: {error}."
+        return Path(name).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        msg = f"{text} can't be read: {error.strerror}"
+        raise ValueError(msg) from None
+    except UnicodeDecodeError:
+        msg = f"{text} is not text in UTF-8"
+        raise ValueError(msg) from None
+
+
+def read_reference(text: str) -> str:
+    """What a setting names for a secret, read anew each time; ``SettingsInvalid`` if it can't be had."""
+    try:
+        return dereference(text, os.environ)
+    except ValueError as error:
+        msg = f"A secret can't be read: {error}."
         raise SettingsInvalid(msg) from None

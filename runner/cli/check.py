@@ -40,7 +40,7 @@ def check(
 
 def _steps(config: Path | None, *, offline: bool) -> Iterator[tuple[str, str | RunnerError]]:
     """Each step with its finding; what rests on a step that failed isn't tried."""
-    from runner import settings as configuration
+    from runner import configuration
 
     try:
         settings = configuration.load(file=config)

@@ -23,7 +23,7 @@ app = typer.Typer(name="db", help="The store: look at its schema, bring it up to
 @settled
 def status(*, config: Config = None, as_json: AsJson = False) -> int:
     """Show which schema the store has, and which one this version needs."""
-    from runner import settings as configuration
+    from runner import configuration
     from runner.store import migrate
 
     settings = configuration.load(file=config)
@@ -46,7 +46,7 @@ def status(*, config: Config = None, as_json: AsJson = False) -> int:
 @settled
 def upgrade(*, config: Config = None) -> int:
     """Bring the store to the schema that this version needs; a daemon does so by itself when it starts."""
-    from runner import settings as configuration
+    from runner import configuration
     from runner.store import migrate
 
     settings = configuration.load(file=config)
