@@ -6,7 +6,6 @@ stop one in its own process.
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +35,7 @@ from runner.server.serve import HttpServer
 from runner.server.services import Services
 from runner.server.sweep import remove_orphans
 from runner.settings import Settings, reloaded, secrets_of
-from runner.store import accounts, listing, migrate
+from runner.store import accounts, backup, listing, migrate
 from runner.store.database import Database, open_database
 from runner.store.lock import StateLock
 
@@ -177,6 +176,11 @@ class Daemon:
             )
             if self._with_sample:
                 self._fill_sample(uploads)
+            if self._loops:
+                if (why := backup.settle(self.database, self.settings.state_dir, now=utc_now())) is not None:
+                    self._log.warning("state_was_copied", why=why)
+                    self.notes.append(why)
+                self._declare(self.settings)
             app = create_app(services)
             server = HttpServer(
                 listen=self._listen,
@@ -190,7 +194,6 @@ class Daemon:
             self.metrics_port = next(iter(server.further_ports), None)
             stack.callback(server.stop)
             if self._loops:
-                self._declare(self.settings)
                 self.engine.start()
                 self.state = "running"
             self._stack = stack.pop_all()
@@ -358,8 +361,3 @@ def configure_logging(settings: Settings) -> None:
     """Log as the settings say."""
     log.redactor.learn(secrets_of(settings))
     log.configure(level=settings.log.level, style=settings.log.format)
-    sys.excepthook = _log_uncaught
-
-
-def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    structlog.get_logger(part="daemon").error("uncaught_error", exc_info=(kind, error, trace))

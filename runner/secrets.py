@@ -1,13 +1,14 @@
 """Secrets: where they come from, and the one mechanism that keeps them out of what leaves the process."""
 
 import base64
+import html
 import json
 import os
 import re
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from runner.errors import SettingsInvalid
 
@@ -24,19 +25,40 @@ _TOKEN_HEADER = re.compile(
 
 
 def _forms(value: str) -> set[str]:
-    """All spellings in which ``value`` may turn up in a text."""
-    raw = value.encode()
-    forms = {
-        value,
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        quote(value, safe=""),
-        quote(value),
-        base64.b64encode(raw).decode().rstrip("="),
-        base64.urlsafe_b64encode(raw).decode().rstrip("="),
+    """All spellings in which ``value``, or one line of it, may turn up in a text."""
+    lines = [line for line in value.splitlines() if len(line) >= SHORTEST]
+    return {form for text in {value, *lines} for form in _spellings(text)}
+
+
+def _spellings(text: str) -> set[str]:
+    return {
+        text,
+        json.dumps(text)[1:-1],
+        json.dumps(text, ensure_ascii=False)[1:-1],
+        repr(text)[1:-1],
+        html.escape(text),
+        quote(text, safe=""),
+        quote(text),
+        quote_plus(text),
+        *_in_base64(text.encode()),
     }
-    forms.update(line for line in value.splitlines() if len(line) >= SHORTEST)
-    return forms
+
+
+def _in_base64(raw: bytes) -> set[str]:
+    """What of ``raw`` shows in the base64 of any text that it is a part of.
+
+    Base64 goes by three bytes, so it has three ways to stand; at its edges it shares a
+    character with its neighbours, and that one is left out.
+    """
+    found = set()
+    for before in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            text = encode(b"\0" * before + raw).decode().rstrip("=")
+            first = (8 * before + 5) // 6  # characters that the bytes before have a part in
+            last = len(text) - bool((before + len(raw)) % 3)
+            if last - first >= SHORTEST:
+                found.add(text[first:last])
+    return found
 
 
 class Redactor:
