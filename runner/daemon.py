@@ -173,6 +173,7 @@ class Daemon:
                 about=self._about if self._loops else dict,
                 ticking=self.scheduler.healthy,
                 metrics=metrics,
+                store_refused=self.engine.store_refused if self._loops else lambda _error: None,
             )
             if self._with_sample:
                 self._fill_sample(uploads)
@@ -361,3 +362,4 @@ def configure_logging(settings: Settings) -> None:
     """Log as the settings say."""
     log.redactor.learn(secrets_of(settings))
     log.configure(level=settings.log.level, style=settings.log.format)
+    log.take_over()

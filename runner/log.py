@@ -131,6 +131,10 @@ def configure(*, level: str, style: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=_Sink()),  # type: ignore[arg-type]  # a file by use
         cache_logger_on_first_use=True,
     )
+
+
+def take_over() -> None:
+    """Have what libraries log, and what nobody caught, written as lines of ours."""
     logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda told: _log_uncaught(

@@ -51,14 +51,10 @@ def wishes(settings: Settings, database: Database, connectors: Connectors) -> li
     return found
 
 
-def _wish(one: Declaration, before: str | None, project: int | str | None, connectors: Connectors) -> Wish:
+def examine(one: Declaration, connectors: Connectors) -> System:
+    """Its system, if a declared connection is good by itself, whatever the store holds."""
     system = _system(one, connectors)
-    if before not in (None, one.system):
-        msg = f"it was declared for {before} before; what is for {one.system} needs another name."
-        raise SettingsInvalid(msg)
-    if isinstance(project, str):
-        raise SettingsInvalid(project)
-    if project is None and system.kind in {Kind.ALM, Kind.ANALYSIS}:
+    if one.project is None and system.kind in {Kind.ALM, Kind.ANALYSIS}:
         raise SettingsInvalid("it needs a project.")
     if one.group_mappings and system.kind is not Kind.LDAP:
         raise SettingsInvalid("group_mappings are for LDAP only.")
@@ -66,6 +62,16 @@ def _wish(one: Declaration, before: str | None, project: int | str | None, conne
         connectors.validate(system.id, with_secrets(one.params, system))
     except Refused as error:
         raise SettingsInvalid(f"{error.field or 'params'}: {error.message}") from error
+    return system
+
+
+def _wish(one: Declaration, before: str | None, project: int | str | None, connectors: Connectors) -> Wish:
+    system = examine(one, connectors)
+    if before not in (None, one.system):
+        msg = f"it was declared for {before} before; what is for {one.system} needs another name."
+        raise SettingsInvalid(msg)
+    if isinstance(project, str):
+        raise SettingsInvalid(project)
     return Wish(
         name=one.name,
         kind=system.kind,

@@ -105,7 +105,7 @@ def extract(archive: Path, to: Path) -> About:
             if told is None:
                 raise _no_backup(archive)
             about = _about(json.load(told), archive)
-            for member in opened:
+            while (member := opened.next()) is not None:
                 if not member.isfile() or not _expected(member.name):
                     raise _no_backup(archive)
                 opened.extract(member, to, filter="data")

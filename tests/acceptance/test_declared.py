@@ -227,3 +227,86 @@ def test_a_missing_secret_and_wrong_params_are_told(site: Site) -> None:
     assert done.returncode == 78
     assert "connection east: params.password: env:NOT_THERE names an environment variable" in done.stderr
     assert "connection west: params" in done.stderr
+
+
+def test_check_goes_through_its_tiers(site: Site) -> None:
+    """Files and references without a network; with one each connection's steps, and 69 if one fails."""
+    site.declare("east", "west")
+    offline = site.type("check", "--offline")
+    assert offline.returncode == 0, offline.stdout
+    assert "connection east: names a connector that takes its params" in offline.stdout
+    assert "the lock" not in offline.stdout
+    first = site.type("check")
+    assert first.returncode == 0, first.stdout
+    assert "are tested once the daemon has set up the store" in first.stdout
+    with site.machine.daemon("--config", str(site.main)):
+        assert "connection west: the lock: good" in site.type("check").stdout
+    done = site.type("check")  # and without a daemon, in the command itself
+    assert (done.returncode, "connection west: the lock: good" in done.stdout) == (0, True)
+    site.lock.write_text("mellon-mellon")
+    bad = site.type("check")
+    assert bad.returncode == 69
+    assert "FAILED  connection east: the lock: The key doesn't fit." in bad.stdout
+    assert site.type("check", "--offline").returncode == 0
+
+
+def test_check_names_what_the_files_refer_to_in_vain(site: Site) -> None:
+    """A secret that can't be had is told for each connection, with 78; nothing is reached after that."""
+    site.declare("east", key="env:NOT_THERE")
+    for flags in ([], ["--offline"]):
+        done = site.type("check", *flags)
+        assert done.returncode == 78
+        assert "FAILED  connection east: params.password: env:NOT_THERE names" in " ".join(
+            done.stdout.split()
+        )
+    site.declare("east", key="opensesame")
+    done = site.type("check", "--offline")
+    assert done.returncode == 0
+    assert "connection east: params.password stands in a file as plain text" in " ".join(done.stdout.split())
+
+
+def test_planted_secrets_are_in_no_output(site: Site) -> None:
+    """From files, environment and systemd, through runs that succeed, fail and break: nothing tells them."""
+    planted = {name: f"planted-{name}-{'x' * 9}" for name in ("file", "env", "credential")}
+    site.key.write_text(f"{planted['file']}\n")
+    (site.home / "door.key").write_text(planted["credential"])
+    site.machine.settings |= {
+        "PLANTED": planted["env"],
+        "CREDENTIALS_DIRECTORY": str(site.home),
+        "RUNNER__LOG__LEVEL": "debug",
+    }
+    site.main.write_text(site.main.read_text().replace("'acme_noop'", "'acme_leaky'"))
+    places = {"file": f"file:{site.key}", "env": "env:PLANTED", "credential": "credential:door.key"}
+    ends = ("", "error", "defect")
+    site.drop_in.write_text(
+        "\n".join(
+            f"[[connection]]\nname = '{kind}-{end}'\nsystem = 'acme_leaky'\nproject = 'Webshop'\n"
+            f"params = {{ password = '{place}', end = '{end}' }}\n"
+            for kind, place in places.items()
+            for end in ends
+        )
+    )
+    told: list[str] = []
+    with site.machine.daemon("--sample", "--config", str(site.main)):
+        client, rows = site.machine.client(), site.connections()
+        assert len([name for name in rows if name]) == 9
+        for name, row in rows.items():
+            if name:
+                for verb in (["preview"], ["run", "--wait"], ["run", "--wait", "--json"]):
+                    done = site.type("connections", verb[0], row["id"], *verb[1:])
+                    told += [done.stdout, done.stderr]
+        more = "progress,totals,reason,outcome,preview"
+        told.append(json.dumps(list(client.pages("jobs/", include=more))))
+        told.append(json.dumps(list(client.pages("changes/", include="preview"))))
+        told.append(json.dumps([client.get("connections/"), client.get("status/")]))
+        for words in (["check"], ["status"], ["config", "show", "--origins"], ["changes", "export"]):
+            done = site.type(*words)
+            told += [done.stdout, done.stderr]
+    told.append(site.machine.state.with_name("daemon.log").read_text(encoding="utf-8"))
+    assert "printed ********" in told[-1]
+    assert "warned of ********" in told[-1]
+    store = b"".join(path.read_bytes() for path in site.machine.state.glob("runner.db*"))
+    assert sum(text.count("********") for text in told) > 100
+    for secret in planted.values():
+        assert not any(secret in text for text in told)
+        assert secret.encode() not in store

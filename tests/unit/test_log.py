@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from runner import log
+from runner.secrets import Redactor
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
     kept = (sys.excepthook, threading.excepthook, sys.unraisablehook)
     handlers, level, least = logging.root.handlers[:], logging.root.level, log._least
     log.configure(level="info", style="json")
+    log.take_over()
     yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     sys.excepthook, threading.excepthook, sys.unraisablehook = kept
     logging.root.handlers[:], log._least = handlers, least
@@ -57,7 +59,7 @@ def test_lines_below_the_level_are_not_built(lines: Any) -> None:
 
 def test_what_libraries_log_comes_the_same_way(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Warnings of libraries are lines of ours, without secrets."""
-    monkeypatch.setattr(log, "redactor", log.Redactor())
+    monkeypatch.setattr(log, "redactor", Redactor())
     log.redactor.learn(["opensesame"])
     logging.getLogger("library.part").warning("The key %s is worn", "opensesame")
     try:
@@ -75,7 +77,7 @@ def test_what_libraries_log_comes_the_same_way(lines: Any, monkeypatch: pytest.M
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_in_a_thread_is_a_line(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody caught in a thread is told without secrets."""
-    monkeypatch.setattr(log, "redactor", log.Redactor())
+    monkeypatch.setattr(log, "redactor", Redactor())
     log.redactor.learn(["opensesame"])
     hook = threading.excepthook
 
@@ -93,7 +95,7 @@ def test_an_error_in_a_thread_is_a_line(lines: Any, monkeypatch: pytest.MonkeyPa
 
 def test_values_of_any_type_are_cleaned(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths, sets, keys and objects that become text on the way are cleaned as well."""
-    monkeypatch.setattr(log, "redactor", log.Redactor())
+    monkeypatch.setattr(log, "redactor", Redactor())
     log.redactor.learn(["opensesame"])
     fields = {"path": Path("/opensesame"), "many": {"opensesame"}, "error": OSError("opensesame")}
     log.get("test").info("told", inner={"opensesame": [Path("opensesame")]}, number=7, **fields)
@@ -104,6 +106,7 @@ def test_values_of_any_type_are_cleaned(lines: Any, monkeypatch: pytest.MonkeyPa
 
 PROGRAM = """
 from runner import log
+from runner.secrets import Redactor
 log.configure(level="debug", style="{style}")
 logger = log.get("test")
 for level in ("debug", "info", "warning", "error"):

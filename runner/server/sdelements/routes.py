@@ -322,13 +322,6 @@ def _add_administration(router: APIRouter) -> None:
     whole = Op(
         summary="Back the state up; over the Unix socket only",
         query=("with_key",),
-        archive=True,
-        extension=True,
-    )
-    add(router, "GET", f"{ROOT}/backup/", backup.make_backup, whole)
-    whole = Op(
-        summary="Back the state up; over the Unix socket only",
-        query=("with_key",),
         produces=backup.TYPE,
         extension=True,
     )
