@@ -161,6 +161,7 @@ class Daemon:
                 systems=self.engine.systems,
                 clock=utc_now,
                 wake=self.engine.wake,
+                metrics=metrics,
             )
             self.engine.on_ended = self.remotes.wake
             stack.callback(self.remotes.stop)

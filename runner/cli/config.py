@@ -31,9 +31,6 @@ _HEAD = """\
 # Durations and sizes have units: "30s", "5m", "2h", "400d"; "64MiB", "2GiB".
 # A secret may be "file:/path", "env:NAME" or "credential:NAME" (systemd's) instead of itself.
 """
-_TABLES = (
-    "\n# A connection; as many as you like, in any of the files. The API shows them and can't change them.\n"
-)
 
 
 @app.command("init")
@@ -88,7 +85,7 @@ def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
     for name, field in type(loaded.settings).model_fields.items():
         value = getattr(loaded.settings, name)
         if not isinstance(value, Section):
-            if name != "connection":
+            if name not in {"connection", "remote"}:
                 yield name, _plain(value, field), loaded.origins.get(name, "default")
             continue
         for key, inner in type(value).model_fields.items():
@@ -96,6 +93,11 @@ def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
             if SECRET in inner.metadata and found:
                 found = found.replace(credential_in(found), MASK) if credential_in(found) else found
             yield f"{name}.{key}", _plain(found, inner), loaded.origins.get(f"{name}.{key}", "default")
+    for name, remote in loaded.settings.remote.items():
+        for key, inner in type(remote).model_fields.items():
+            found = MASK if key in {"token", "secrets"} else getattr(remote, key)
+            origin = loaded.origins.get(f"remote.{name}.{key}", "default")
+            yield f"remote.{name}.{key}", _plain(found, inner), origin
     for number, one in enumerate(loaded.settings.connection):
         origin = loaded.origins.get(f"connection.{number}", "default")
         # Which of them are secret the connector knows, and it isn't asked here.
@@ -104,18 +106,23 @@ def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
 
 def example() -> str:
     """The file with every setting, made from the settings themselves."""
-    from runner.settings import Declaration, Section, Settings
+    from runner.settings import Declaration, Remote, Section, Settings
 
+    tables = {"remote": (Remote, "[remote.NAME]"), "connection": (Declaration, "[[connection]]")}
     parts = [_HEAD]
     for name, field in Settings.model_fields.items():
-        if isinstance(field.default, Section):
+        if name in tables:
+            table, title = tables[name]
+            parts.append(f"\n# {_TABLES[name]}\n# {title}\n")
+            parts += [
+                _option(key, inner, _EXAMPLES[name].get(key)) for key, inner in table.model_fields.items()
+            ]
+        elif isinstance(field.default, Section):
             section = type(field.default)
             parts.append(f"\n# {_first_line(section)}\n[{name}]\n")
             parts += [_option(key, inner) for key, inner in section.model_fields.items()]
-        elif name != "connection":
+        else:
             parts.append("\n" + _option(name, field))
-    parts.append(_TABLES + "# [[connection]]\n")
-    parts += [_option(key, inner, table=True) for key, inner in Declaration.model_fields.items()]
     return "".join(parts)
 
 
@@ -123,22 +130,28 @@ def _first_line(section: type) -> str:
     return (section.__doc__ or "").strip().splitlines()[0]
 
 
-def _option(name: str, field: "FieldInfo", *, table: bool = False) -> str:
-    if not table:
-        return f"# -- {field.description}\n# {name} = {_written(_plain(field.default, field))}\n"
-    value = _EXAMPLES.get(name, field.default)
-    return f"# -- {field.description}\n" + (
-        "" if value is None else f"# {name} = {_written(_plain(value, field))}\n"
-    )
+def _option(name: str, field: "FieldInfo", example: object = None) -> str:
+    value = field.default if example is None else example
+    return f"# -- {field.description}\n# {name} = {_written(_plain(value, field))}\n"
 
 
-_EXAMPLES: dict[str, Any] = {
-    "name": "shop-tickets",
-    "system": "rally",
-    "kind": "alm",
-    "schedule": "26 1 * * mon-fri",
-    "timezone": "Europe/Berlin",
-    "project": "Webshop",
+_TABLES = {
+    "remote": "A server elsewhere whose jobs are run here; as many as there are, each by its name.",
+    "connection": "A connection; as many as you like, in any of the files. The API only shows them.",
+}
+_EXAMPLES: dict[str, dict[str, object]] = {
+    "remote": {
+        "url": "https://sde.example.com",
+        "token": "file:/etc/integration-runner/sde.token",
+    },
+    "connection": {
+        "name": "shop-tickets",
+        "system": "rally",
+        "kind": "alm",
+        "schedule": "26 1 * * mon-fri",
+        "timezone": "Europe/Berlin",
+        "project": "Webshop",
+    },
 }
 """What stands in the example of a table where there is no default."""
 
