@@ -108,7 +108,10 @@ def example() -> str:
     """The file with every setting, made from the settings themselves."""
     from runner.settings import Declaration, Remote, Section, Settings
 
-    tables = {"remote": (Remote, "[remote.NAME]"), "connection": (Declaration, "[[connection]]")}
+    tables: dict[str, tuple[type[Section], str]] = {
+        "remote": (Remote, "[remote.NAME]"),
+        "connection": (Declaration, "[[connection]]"),
+    }
     parts = [_HEAD]
     for name, field in Settings.model_fields.items():
         if name in tables:

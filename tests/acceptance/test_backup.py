@@ -36,7 +36,7 @@ def test_a_backup_is_put_back_and_starts_paused(full: Machine, tmp_path: Path) -
         done = full.type("db", "backup", archive)
         assert done.returncode == 0, done.stderr
         before = jobs(full)
-        assert sorted(before.values()) == ["finished", "pending"]
+        assert sorted(before.values()) == ["finished", "finished", "pending"]  # the sample's, ours, ours
         assert full.type("resume").returncode == 0
         until("the job's end", lambda: set(jobs(full).values()) == {"finished"})
         refused = full.type("db", "restore", archive)
@@ -49,7 +49,7 @@ def test_a_backup_is_put_back_and_starts_paused(full: Machine, tmp_path: Path) -
     assert "start paused" in done.stderr
     [aside] = full.state.glob("before-restore-*")
     assert (aside / "runner.db").is_file()
-    assert len(list((full.state / "uploads").iterdir())) == 2
+    assert len(list((full.state / "uploads").iterdir())) == 3
     with full.daemon():
         assert jobs(full) == before
         status = full.json("status")
@@ -68,7 +68,7 @@ def test_without_a_daemon_the_command_does_it(full: Machine, tmp_path: Path) -> 
         names = opened.getnames()
     assert names[:2] == ["about.json", "runner.db"]
     assert [name for name in names[2:] if not name.startswith("uploads/")] == []
-    assert len(names) == 3
+    assert len(names) == 4  # the sample's report, and ours
     size = archive.stat().st_size
     again = full.type("db", "backup", archive)
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
@@ -105,7 +105,7 @@ def test_a_damaged_archive_changes_nothing(full: Machine, tmp_path: Path, flaw: 
     assert "is no backup of the runner's, or is damaged; nothing was changed" in done.stderr
     assert sorted(path.name for path in full.state.iterdir()) == before
     assert not (full.state.parent / "escaped").exists()
-    assert list(jobs(full).values()) == ["finished"]
+    assert set(jobs(full).values()) == {"finished"}
 
 
 def test_a_copied_state_starts_paused(full: Machine, tmp_path: Path) -> None:
