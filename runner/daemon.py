@@ -6,7 +6,6 @@ stop one in its own process.
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ import structlog
 from fastapi import FastAPI
 
 from runner import faultpoint, log, sample
+from runner.engine import declared
 from runner.engine.engine import Engine
 from runner.engine.workers import start_fork_server
 from runner.errors import RunnerError
@@ -34,8 +34,8 @@ from runner.server.local import as_local_administrator
 from runner.server.serve import HttpServer
 from runner.server.services import Services
 from runner.server.sweep import remove_orphans
-from runner.settings import Settings, reloaded
-from runner.store import accounts, listing, migrate
+from runner.settings import Settings, reloaded, secrets_of
+from runner.store import accounts, backup, listing, migrate
 from runner.store.database import Database, open_database
 from runner.store.lock import StateLock
 
@@ -161,6 +161,7 @@ class Daemon:
                 systems=self.engine.systems,
                 clock=utc_now,
                 wake=self.engine.wake,
+                metrics=metrics,
             )
             self.engine.on_ended = self.remotes.wake
             stack.callback(self.remotes.stop)
@@ -173,9 +174,15 @@ class Daemon:
                 about=self._about if self._loops else dict,
                 ticking=self.scheduler.healthy,
                 metrics=metrics,
+                store_refused=self.engine.store_refused if self._loops else lambda _error: None,
             )
             if self._with_sample:
                 self._fill_sample(uploads)
+            if self._loops:
+                if (why := backup.settle(self.database, self.settings.state_dir, now=utc_now())) is not None:
+                    self._log.warning("state_was_copied", why=why)
+                    self.notes.append(why)
+                self._declare(self.settings)
             app = create_app(services)
             server = HttpServer(
                 listen=self._listen,
@@ -295,11 +302,15 @@ class Daemon:
             return
         self._notifier.reloading()
         try:
-            self.settings, restart = reloaded(self.settings, self._load())
+            new, restart = reloaded(self.settings, self._load())
+            self._declare(new)
         except RunnerError as error:
             self._log.error("configuration_was_refused", why=error.message)
             self._configuration = {**self._configuration, "refused": error.message}
         else:
+            # From here on nothing can fail: so it is either the old settings or the new.
+            self.settings = new
+            log.redactor.learn(secrets_of(new))
             self.engine.swap(self.settings)
             self.scheduler.swap(self.settings.scheduler.timetable())
             log.set_level(self.settings.log.level)
@@ -308,6 +319,13 @@ class Daemon:
             self._log.info("configuration_was_reloaded")
             self._configuration = _configured(restart)
         self._notifier.ready()
+
+    def _declare(self, settings: Settings) -> None:
+        """Store the connections that the files declare, if all of them are good."""
+        wanted = declared.wishes(settings, self.database, self.engine)
+        if literals := declared.literal_secrets(settings, self.engine.systems() if wanted else {}):
+            self._log.warning("secrets_stand_in_files", names=literals)
+        declared.put_in_force(self.database, wanted, now=utc_now())
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reload_asked = True
@@ -343,9 +361,6 @@ class Daemon:
 
 def configure_logging(settings: Settings) -> None:
     """Log as the settings say."""
+    log.redactor.learn(secrets_of(settings))
     log.configure(level=settings.log.level, style=settings.log.format)
-    sys.excepthook = _log_uncaught
-
-
-def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    structlog.get_logger(part="daemon").error("uncaught_error", exc_info=(kind, error, trace))
+    log.take_over()

@@ -67,6 +67,15 @@ CATALOGUE: Mapping[str, Metric] = {
         "When the configuration in force was read."
     ),
     "runner_slots": _gauge("Jobs that can run at the same time here."),
+    "runner_polls_total": _counter(
+        "Looks for jobs at a remote server, by outcome: success or failed.", "remote", "outcome"
+    ),
+    "runner_poll_last_success_timestamp_seconds": _gauge(
+        "When a remote server was last looked at with success; absent if it never was.", "remote"
+    ),
+    "runner_results_undelivered": _gauge(
+        "Results of finished jobs that a remote server hasn't been given yet.", "remote"
+    ),
     "runner_jobs_started_total": _counter(
         "Runs that began here; a job that is taken up again counts again.", "system"
     ),

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import structlog
 
 from runner.errors import AccessDenied, RunnerError, StoreError, TryLater
+from runner.metrics import Metrics
 from runner.model.jobs import Frequency, Kind
 from runner.model.network import Network
 from runner.sdelements.jobs import FoundConnection, FoundJob
@@ -62,6 +63,7 @@ class Poller(threading.Thread):
         systems: Callable[[], Mapping[str, Connector]],
         clock: Callable[[], datetime],
         wake: Callable[[], None],
+        metrics: Metrics | None = None,
     ) -> None:
         super().__init__(name=f"poller-{name}", daemon=True)
         self._remote = name
@@ -74,6 +76,9 @@ class Poller(threading.Thread):
         self._server = Server(name, settings, network)
         self._stopping = threading.Event()
         self._log = structlog.get_logger(part="poller", remote=name)
+        self._metrics = metrics or Metrics()
+        for outcome in ("success", "failed"):
+            self._metrics.count("runner_polls_total", 0, remote=name, outcome=outcome)
         self._beat = time.monotonic()
         self._flags: dict[tuple[Kind, int], bool | None] = {}  # whether a connection is inaccessible
         self._polls = 0
@@ -101,9 +106,10 @@ class Poller(threading.Thread):
 
     def round(self) -> float:
         """One poll, whatever happens; how long to wait for the next, in seconds."""
-        wait = self._settings.poll_interval.total_seconds()
+        wait, outcome = self._settings.poll_interval.total_seconds(), "failed"
         try:
             self.poll()
+            outcome = "success"
         except StoreError as error:
             self._log.warning("poll_failed", why=error.message, detail=error.detail)
         except RunnerError as error:
@@ -112,6 +118,7 @@ class Poller(threading.Thread):
                 wait = max(wait, error.retry_after)
         except Exception:  # noqa: BLE001 - the next poll tries again
             self._log.exception("poll_failed")
+        self._metrics.count("runner_polls_total", remote=self._remote, outcome=outcome)
         return wait
 
     # --- a poll --------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.delivery import Deliverer
 from runner.errors import StoreError
+from runner.metrics import Metrics
 from runner.model.network import Network
 from runner.poller import Poller
 from runner.sdelements.server import Presence
@@ -31,6 +32,7 @@ class Remotes:
         systems: Callable[[], Mapping[str, Connector]],
         clock: Callable[[], datetime],
         wake: Callable[[], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._database = database
         self.presences = {name: Presence(name) for name in settings}
@@ -44,6 +46,7 @@ class Remotes:
                 systems=systems,
                 clock=clock,
                 wake=wake,
+                metrics=metrics,
             )
             for name, one in settings.items()
         }

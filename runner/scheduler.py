@@ -79,6 +79,7 @@ class Scheduler:
         self._log = structlog.get_logger(part="scheduler")
         self._turn = threading.Lock()  # one tick at a time
         self._stopping = False
+        self._away = False  # whether the store took the last tick's writes
         self._timer: Any = None  # APScheduler's; it publishes no types
         self._agreed = False  # whether stored slots go by the timetable in force
         self._beat = time.monotonic()
@@ -153,9 +154,16 @@ class Scheduler:
         try:
             self.tick()
         except StoreError as error:
-            self._log.warning("tick_failed", why=error.message, detail=error.detail)
+            # Once when it goes, once when it is back: the ticks between are no news.
+            if not self._away:
+                self._log.warning("tick_failed", why=error.message, detail=error.detail)
+            self._away = True
         except Exception:  # noqa: BLE001 - the next tick tries again
             self._log.exception("tick_failed")
+        else:
+            if self._away:
+                self._log.info("ticks_go_on")
+            self._away = False
         self._beat = time.monotonic()
 
     def tick(self) -> Ticked:

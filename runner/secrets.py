@@ -1,13 +1,14 @@
-"""Secrets and the one mechanism that keeps them out of what leaves the process."""
+"""Secrets: where they come from, and the one mechanism that keeps them out of what leaves the process."""
 
 import base64
+import html
 import json
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from runner.errors import SettingsInvalid
 
@@ -24,19 +25,40 @@ _TOKEN_HEADER = re.compile(
 
 
 def _forms(value: str) -> set[str]:
-    """All spellings in which ``value`` may turn up in a text."""
-    raw = value.encode()
-    forms = {
-        value,
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        quote(value, safe=""),
-        quote(value),
-        base64.b64encode(raw).decode().rstrip("="),
-        base64.urlsafe_b64encode(raw).decode().rstrip("="),
+    """All spellings in which ``value``, or one line of it, may turn up in a text."""
+    lines = [line for line in value.splitlines() if len(line) >= SHORTEST]
+    return {form for text in {value, *lines} for form in _spellings(text)}
+
+
+def _spellings(text: str) -> set[str]:
+    return {
+        text,
+        json.dumps(text)[1:-1],
+        json.dumps(text, ensure_ascii=False)[1:-1],
+        repr(text)[1:-1],
+        html.escape(text),
+        quote(text, safe=""),
+        quote(text),
+        quote_plus(text),
+        *_in_base64(text.encode()),
     }
-    forms.update(line for line in value.splitlines() if len(line) >= SHORTEST)
-    return forms
+
+
+def _in_base64(raw: bytes) -> set[str]:
+    """What of ``raw`` shows in the base64 of any text that it is a part of.
+
+    Base64 goes by three bytes, so it has three ways to stand; at its edges it shares a
+    character with its neighbours, and that one is left out.
+    """
+    found = set()
+    for before in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            text = encode(b"\0" * before + raw).decode().rstrip("=")
+            first = (8 * before + 5) // 6  # characters that the bytes before have a part in
+            last = len(text) - bool((before + len(raw)) % 3)
+            if last - first >= SHORTEST:
+                found.add(text[first:last])
+    return found
 
 
 class Redactor:
@@ -78,27 +100,48 @@ class Redactor:
         return text
 
 
-def read_reference(text: str) -> str:
-    """The secret that a setting names: ``file:/path``, ``env:NAME`` or ``credential:NAME``, else itself.
+_REFERENCE = re.compile(r"(file|env|credential):(.+)", re.DOTALL)
 
-    A file is read anew each time. ``SettingsInvalid`` if there is nothing to read.
+
+def is_reference(text: str) -> bool:
+    """Whether a text names the place of a secret: ``file:/path``, ``env:NAME`` or ``credential:NAME``."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def dereference(text: str, environ: Mapping[str, str]) -> str:
+    """The secret that a reference names; any other text is the secret itself.
+
+    A file's last line break is not part of it. ``ValueError`` says in a sentence why it can't be had.
     """
-    scheme, _, rest = text.partition(":")
-    if scheme == "env":
-        if rest not in os.environ:
-            msg = f"The environment has no {rest}, which a setting names for a secret."
-            raise SettingsInvalid(msg)
-        return os.environ[rest]
-    if scheme == "credential":
-        folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        if folder is None:
-            msg = f"systemd gave no credentials, and a setting names {rest}. Add LoadCredential= to the unit."
-            raise SettingsInvalid(msg)
-        rest = str(Path(folder) / rest)
-    elif scheme != "file":
+    found = _REFERENCE.fullmatch(text)
+    if found is None:
         return text
+    place, name = found[1], found[2]
+    if place == "env":
+        if name not in environ:
+            msg = f"{text} names an environment variable that isn't set"
+            raise ValueError(msg)
+        return environ[name]
+    if place == "credential":
+        folder = environ.get("CREDENTIALS_DIRECTORY")
+        if not folder or "/" in name:
+            msg = f"{text} can't be had: systemd gave no such credential (LoadCredential= in the unit)"
+            raise ValueError(msg)
+        name = f"{folder}/{name}"
     try:
-        return Path(rest).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"The secret in {rest} can't be read: {error}."
+        return Path(name).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        msg = f"{text} can't be read: {error.strerror}"
+        raise ValueError(msg) from None
+    except UnicodeDecodeError:
+        msg = f"{text} is not text in UTF-8"
+        raise ValueError(msg) from None
+
+
+def read_reference(text: str) -> str:
+    """What a setting names for a secret, read anew each time; ``SettingsInvalid`` if it can't be had."""
+    try:
+        return dereference(text, os.environ)
+    except ValueError as error:
+        msg = f"A secret can't be read: {error}."
         raise SettingsInvalid(msg) from None

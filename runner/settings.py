@@ -1,20 +1,16 @@
-"""The configuration: TOML files, overridden by environment, overridden by flags.
+"""The settings: every section of the configuration with its keys, defaults and rules.
 
-``RUNNER__SECTION__KEY`` in the environment sets ``[section] key``; only names with that
-double underscore are read. Durations are written ``"30s"``, sizes ``"64MiB"``. An unknown
-key is an error that names the nearest known one.
+Durations are written ``"30s"``, sizes ``"64MiB"``. An unknown key is an error that names the
+nearest known one. ``configuration.py`` reads them from files and environment.
 """
 
 import contextlib
 import difflib
 import ipaddress
-import os
-import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,30 +20,21 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from runner.errors import SettingsInvalid
-from runner.model import calendar
+from runner.model import calendar, units
 from runner.model.jobs import Frequency, Kind
 from runner.model.network import METADATA, Network, Where, parse_rule
-
-ETC = Path("/etc/integration-runner")
-
-_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d|w)\s*$")
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)?\s*$", re.IGNORECASE)
-_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_BYTES |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+from runner.secrets import dereference
 
 
 def _duration(value: object) -> object:
     if isinstance(value, str):
-        found = _DURATION.match(value)
-        if not found:
-            msg = f'{value!r} is not a duration; write for example "30s", "5m" or "2h"'
-            raise ValueError(msg)
-        return timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
+        return units.parse_duration(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         msg = f'a duration needs its unit; write "{value}s" for seconds'
         raise ValueError(msg)  # noqa: TRY004 - pydantic tells the operator a ValueError's text
@@ -55,13 +42,14 @@ def _duration(value: object) -> object:
 
 
 def _size(value: object) -> object:
-    if isinstance(value, str):
-        found = _SIZE.match(value)
-        if not found:
-            msg = f'{value!r} is not a size; write for example "512KiB", "64MiB" or "2GiB"'
-            raise ValueError(msg)
-        return int(float(found[1]) * _BYTES[(found[2] or "B").upper()])
-    return value
+    return units.parse_size(value) if isinstance(value, str) else value
+
+
+def _secret(value: object, info: ValidationInfo) -> object:
+    """What a reference names; the environment in the context is the daemon's own."""
+    if not isinstance(value, str) or info.context is None:
+        return value
+    return dereference(value, info.context["environ"])
 
 
 def _written(parse: Callable[[str], object]) -> AfterValidator:
@@ -74,8 +62,15 @@ def _written(parse: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
+SECRET = object()
+"""Marks a setting that is a secret, or has one in it."""
+
+SIZE = object()
+"""Marks a setting that is a number of bytes."""
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]  # bytes
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0), SIZE]  # bytes
+Secret = Annotated[str, BeforeValidator(_secret), SECRET]  # or a reference to one
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -131,7 +126,9 @@ class Server(Section):
 class Store(Section):
     """Where everything durable is kept."""
 
-    url: str = Field("", description='"sqlite:///…" or "postgresql+psycopg://…"; "" = runner.db in state_dir')
+    url: Secret = Field(
+        "", description='"sqlite:///…" or "postgresql+psycopg://…"; "" = runner.db in state_dir'
+    )
 
 
 class Engine(Section):
@@ -314,6 +311,38 @@ class Remote(Section):
 RemoteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
+class GroupMapping(Section):
+    """Who is in a directory's group is to be in ours."""
+
+    ldap_group: str = Field(description="the directory's group, by its distinguished name")
+    group: str = Field(description="our group, by its name; made if it isn't there")
+
+
+class Declaration(Section):
+    """A connection that the files declare; the API shows it and can't change it."""
+
+    name: str = Field(min_length=1, max_length=200, description="its identity, for good: unique in all files")
+    system: str = Field(
+        description="the connector; `runner status` and /api/v2/systems/ tell which there are"
+    )
+    kind: Kind | None = Field(None, description="the system's, where it is to be said")
+    alias: str = Field("", description='what people call it; "" = its name')
+    frequency: Frequency = Field(Frequency.MANUALLY, description="how often it is due by itself")
+    schedule: Annotated[str, _written(calendar.parse_cron)] | None = Field(
+        None, description="a cron expression; it stands in for the frequency"
+    )
+    timezone: Annotated[str, _written(calendar.parse_zone)] | None = Field(
+        None, description="of its schedule; else [scheduler] timezone"
+    )
+    project: int | str | None = Field(None, description='number, "Name", or "Business unit/Application/Name"')
+    enabled: bool = Field(True, description="whether it may run")
+    params: dict[str, Any] = Field(
+        {}, description='the connector\'s; a secret may be "file:/path", "env:NAME" or "credential:NAME"'
+    )
+    group_mappings: list[GroupMapping] = Field([], description="of a directory's groups, for LDAP")
+    safety: dict[str, Any] = Field({}, description="ceilings of its own, as in [safety]")
+
+
 class Settings(Section):
     """The whole configuration."""
 
@@ -330,6 +359,26 @@ class Settings(Section):
     remote: dict[RemoteName, Remote] = {}
     plugins: Plugins = Plugins()
     log: Log = Log()
+    connection: list[Declaration] = []
+
+    @field_validator("connection")
+    @classmethod
+    def _each_once(cls, declared: list[Declaration]) -> list[Declaration]:
+        names = [one.name for one in declared]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            msg = f"{', '.join(map(repr, twice))} is declared more than once; each needs a name of its own"
+            raise ValueError(msg)
+        return declared
+
+    @model_validator(mode="after")
+    def _own_safety(self) -> "Settings":
+        for one in self.connection:
+            try:
+                overridden(self.safety, one.safety)
+            except SettingsInvalid as error:
+                msg = f"connection {one.name!r}: {error.message}"
+                raise ValueError(msg) from None
+        return self
 
     @property
     def store_url(self) -> str:
@@ -349,7 +398,7 @@ def overridden(safety: Safety, values: Mapping[str, Any]) -> Safety:
     try:
         return Safety.model_validate({**safety.model_dump(), **values}, strict=True)
     except ValidationError as error:
-        raise SettingsInvalid(_explain(error, {}, ("safety",))) from None
+        raise SettingsInvalid(explain(error, {}, ("safety",))) from None
 
 
 _FIXED = (
@@ -376,101 +425,63 @@ def _at(settings: Settings, name: str) -> object:
     return value
 
 
-def load(
-    *,
-    file: Path | None = None,
-    environ: Mapping[str, str] | None = None,
-    flags: Mapping[str, Any] | None = None,
-) -> Settings:
-    """Read the configuration; ``SettingsInvalid`` names what is wrong and where.
-
-    ``file`` is read with ``conf.d/*.toml`` beside it. Without one the installed file is
-    read if it is there. ``flags`` are dotted names with values.
-    """
-    environ = os.environ if environ is None else environ
-    merged: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for path in _files(file):
-        _merge(merged, _read(path), origins, str(path))
-    if "STATE_DIRECTORY" in environ:
-        _merge(merged, {"state_dir": environ["STATE_DIRECTORY"]}, origins, "systemd")
-    _merge(merged, _from_environment(environ), origins, "the environment")
-    for name, value in (flags or {}).items():
-        _merge(merged, _nested(name.split("."), value), origins, "the command line")
-    try:
-        return Settings.model_validate(merged)
-    except ValidationError as error:
-        raise SettingsInvalid(_explain(error, origins)) from None
+def secrets_of(settings: Settings) -> list[str]:
+    """The secrets among the settings, for the redactor."""
+    return [text for _, value in secret_settings(settings) if (text := credential_in(value))]
 
 
-def _files(file: Path | None) -> Iterable[Path]:
-    if file is not None and not file.is_file():
-        msg = f"There is no configuration file {file}."
-        raise SettingsInvalid(msg)
-    main = file or ETC / "runner.toml"
-    if main.is_file():
-        yield main
-    yield from sorted((main.parent / "conf.d").glob("*.toml"))
+def secret_settings(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Names and values of settings that are secrets, or have one in them."""
+    for name, field in type(settings).model_fields.items():
+        section = getattr(settings, name)
+        if isinstance(section, Section) and field.default is not None:
+            for key, inner in type(section).model_fields.items():
+                if SECRET in inner.metadata and getattr(section, key):
+                    yield f"{name}.{key}", getattr(section, key)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{path}: {error}."
-        raise SettingsInvalid(msg) from None
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path} can't be read: {error}."
-        raise SettingsInvalid(msg) from None
+def credential_in(value: str) -> str:
+    """The secret in a setting: of a URL its password only."""
+    return value if "://" not in value else urlsplit(value).password or ""
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in sorted(environ.items()):
-        if name.startswith("RUNNER__"):
-            _merge(found, _nested(name.removeprefix("RUNNER__").lower().split("__"), _typed(value)), {}, "")
-    return found
-
-
-def _typed(value: str) -> Any:
-    """A list in the environment is written as in TOML; all else is text that the model reads."""
-    if value.startswith("["):
-        try:
-            return tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            return value
-    return value
-
-
-def _nested(path: list[str], value: Any) -> dict[str, Any]:
-    for name in reversed(path):
-        value = {name: value}
-    nested: dict[str, Any] = value
-    return nested
-
-
-def _merge(
-    into: dict[str, Any], new: Mapping[str, Any], origins: dict[str, str], origin: str, prefix: str = ""
-) -> None:
-    for name, value in new.items():
-        if isinstance(value, Mapping):
-            inner = into.setdefault(name, {})
-            if isinstance(inner, dict):
-                _merge(inner, value, origins, origin, f"{prefix}{name}.")
-                continue
-        into[name] = value
-        origins[f"{prefix}{name}"] = origin
-
-
-def _explain(error: ValidationError, origins: Mapping[str, str], inside: tuple[str, ...] = ()) -> str:
+def explain(
+    error: ValidationError,
+    origins: Mapping[str, str],
+    inside: tuple[str, ...] = (),
+    given: Mapping[str, Any] | None = None,
+) -> str:
+    """What is wrong, a line for each; ``inside`` names what the values are a part of."""
     lines = []
     for problem in error.errors(include_url=False):
         path = [str(part) for part in problem["loc"]]
-        name = ".".join(path)
-        where = origins.get(name) or next((o for n, o in origins.items() if n.startswith(name)), "")
+        where = _origin(".".join(path), origins)
         text = _unknown([*inside, *path]) if problem["type"] == "extra_forbidden" else problem["msg"]
-        lines.append(f"{name}: {text.removeprefix('Value error, ')}" + (f" (from {where})" if where else ""))
+        name = _spoken(path, given or {})
+        text = text.removeprefix("Value error, ")
+        lines.append((f"{name}: " if name else "") + text + (f" (from {where})" if where else ""))
     return "\n".join(lines)
+
+
+def _origin(name: str, origins: Mapping[str, str]) -> str:
+    """Where a setting comes from, or the table that it is in, or something in it."""
+    outer = name
+    while outer:
+        if outer in origins:
+            return origins[outer]
+        outer = outer.rpartition(".")[0]
+    return next((origin for key, origin in origins.items() if key.startswith(f"{name}.")), "")
+
+
+def _spoken(path: list[str], given: Mapping[str, Any]) -> str:
+    """The name of a setting; a declared connection goes by its own name, where it has one."""
+    if len(path) > 1 and path[0] == "connection" and path[1].isdecimal():
+        try:
+            name = given["connection"][int(path[1])]["name"]
+        except (KeyError, IndexError, TypeError):
+            name = f"number {int(path[1]) + 1}"
+        return ".".join([f"connection {name}", *path[2:]])
+    return ".".join(path)
 
 
 def _unknown(path: list[str]) -> str:
@@ -478,7 +489,8 @@ def _unknown(path: list[str]) -> str:
     for name in path[:-1]:
         if name == "remote" and model is Settings:
             model = Remote
-        elif name in model.model_fields:
+        elif not name.isdecimal() and name in model.model_fields:
             model = model.model_fields[name].annotation
+            model = next(iter(get_args(model)), model)  # of a list what it is of
     near = difflib.get_close_matches(path[-1], model.model_fields, n=1)
     return f"there is no such setting{f'; did you mean {near[0]!r}?' if near else ''}"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from runner import __version__
-from runner.cli import check, connections, db, jobs, journal, pause, status, tokens, upload
+from runner.cli import check, config, connections, db, jobs, journal, pause, status, tokens, upload
 from runner.cli import run as running
 from runner.cli.command import EXIT_CODES
 
@@ -57,6 +57,7 @@ app.add_typer(connections.app)
 app.add_typer(journal.app)
 app.add_typer(tokens.app)
 app.add_typer(db.app)
+app.add_typer(config.app)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

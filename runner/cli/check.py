@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.cli import tiers
 from runner.cli.command import DONE, Config, settled
 from runner.cli.output import console, text
 from runner.cli.reach import become_owner
@@ -24,10 +25,10 @@ def check(
     *,
     config: Config = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Only what the files tell; the database is left alone.")
+        bool, typer.Option("--offline", help="Only the files and what they name; nothing is reached.")
     ] = False,
 ) -> int:
-    """Check the configuration and what it refers to; exit code 78 or 69 if the daemon couldn't start."""
+    """Check the configuration, what it names, and what is reached by it; exit code 78 or 69 if it is bad."""
     code = DONE
     for name, looked in _steps(config, offline=offline):
         if isinstance(looked, RunnerError):
@@ -40,7 +41,7 @@ def check(
 
 def _steps(config: Path | None, *, offline: bool) -> Iterator[tuple[str, str | RunnerError]]:
     """Each step with its finding; what rests on a step that failed isn't tried."""
-    from runner import settings as configuration
+    from runner import configuration
 
     try:
         settings = configuration.load(file=config)
@@ -49,6 +50,7 @@ def _steps(config: Path | None, *, offline: bool) -> Iterator[tuple[str, str | R
         return
     yield "configuration", "valid"
     become_owner(settings.state_dir)
+    sound = True
     looks = [("plug-ins", _plugins), ("state directory", _state_dir)]
     if not offline:
         looks.append(("store", _store))
@@ -56,7 +58,26 @@ def _steps(config: Path | None, *, offline: bool) -> Iterator[tuple[str, str | R
         try:
             yield name, look(settings)
         except RunnerError as error:
+            sound = False
             yield name, error
+    for name, finding in tiers.references(settings):
+        sound = sound and not isinstance(finding, RunnerError)
+        yield name, finding
+    if sound and not offline:
+        yield from _online(settings, config)
+
+
+def _online(settings: "Settings", config: Path | None) -> Iterator[tuple[str, str | RunnerError]]:
+    from runner.cli.db import read_schema
+    from runner.store.migrate import HEAD
+
+    if read_schema(settings)[0] != HEAD:
+        yield "connections", "are tested once the daemon has set up the store"
+        return
+    try:
+        yield from tiers.connections(settings, config)
+    except RunnerError as error:
+        yield "connections", error
 
 
 def _plugins(settings: "Settings") -> str:

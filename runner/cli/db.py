@@ -1,14 +1,15 @@
 """``runner db``: the store's schema."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runner.cli.command import DONE, AsJson, Config, settled
-from runner.cli.output import facts, print_json, say
+from runner.cli.output import facts, note, print_json, say
 from runner.cli.reach import become_owner, find_socket
 from runner.errors import StoreAway, StoreError
 
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     from runner.settings import Settings
     from runner.store.database import Database
 
-app = typer.Typer(name="db", help="The store: look at its schema, bring it up to date.", no_args_is_help=True)
+app = typer.Typer(name="db", help="The store: its schema, backups.", no_args_is_help=True)
 
 
 @app.command("status")
 @settled
 def status(*, config: Config = None, as_json: AsJson = False) -> int:
     """Show which schema the store has, and which one this version needs."""
-    from runner import settings as configuration
+    from runner import configuration
     from runner.store import migrate
 
     settings = configuration.load(file=config)
@@ -46,7 +47,7 @@ def status(*, config: Config = None, as_json: AsJson = False) -> int:
 @settled
 def upgrade(*, config: Config = None) -> int:
     """Bring the store to the schema that this version needs; a daemon does so by itself when it starts."""
-    from runner import settings as configuration
+    from runner import configuration
     from runner.store import migrate
 
     settings = configuration.load(file=config)
@@ -58,6 +59,65 @@ def upgrade(*, config: Config = None) -> int:
     with opened(settings) as database:
         before, after = migrate.upgrade(database)
     say(f"The store has schema {after}." if before == after else f"Schema {before or 'none'} → {after}.")
+    return DONE
+
+
+@app.command("backup")
+@settled
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write; it must not be there.")],
+    *,
+    with_key: Annotated[
+        bool,
+        typer.Option("--with-key", help="Put the key to stored secrets in too: guard the file like one."),
+    ] = False,
+    config: Config = None,
+) -> int:
+    """Write store and uploads to an archive, as of one moment; a daemon goes on meanwhile."""
+    from runner.cli.reach import Where, reach
+
+    if file.exists():
+        raise StoreError(f"{file} is there already; it is left as it is.")
+    part = file.with_name(f".{file.name}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with (
+            os.fdopen(descriptor, "wb") as made,
+            reach(Where(config=config)) as client,
+            client.stream("backup/", with_key=with_key) as chunks,
+        ):
+            for chunk in chunks:
+                made.write(chunk)
+            made.flush()
+            os.fsync(made.fileno())
+        part.rename(file)
+    finally:
+        part.unlink(missing_ok=True)
+    note(f"The backup is in {file}.")
+    return DONE
+
+
+@app.command("restore")
+@settled
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An archive that `db backup` wrote.")],
+    *,
+    config: Config = None,
+) -> int:
+    """Put a backup in place of the store and the uploads; what was there is kept aside. It starts paused."""
+    from runner import configuration
+    from runner.cli.putting_back import put_back
+
+    settings = configuration.load(file=config)
+    if find_socket(settings) is not None:
+        raise StoreError("The daemon is running; stop it first.")
+    archive = file.absolute()
+    become_owner(settings.state_dir)
+    aside, about = put_back(archive, settings)
+    if aside is not None:
+        note(f"What was there is in {aside}.")
+    note(f"Restored from {file}, made on {about.created} by version {about.version}.")
+    note("The daemon will start paused: look at `runner jobs list`, then go on with `runner resume`.")
     return DONE
 
 

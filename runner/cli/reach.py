@@ -55,7 +55,7 @@ def reach(where: Where, *, needs_daemon: str = "") -> Iterator["Client"]:
     if where.token_file is not None:
         msg = "--token-file goes with --url; the daemon of this machine is reached without a token."
         raise BadUsage(msg)
-    from runner import settings as configuration
+    from runner import configuration
 
     settings = configuration.load(file=where.config)
     socket = find_socket(settings)

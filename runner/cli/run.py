@@ -31,12 +31,17 @@ def run(
     """Run the daemon in the foreground."""
     # Before anything that takes long: systemd may say "reload" as soon as the process is there.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from runner import settings as configuration
+    import structlog
+
+    from runner import configuration
     from runner.daemon import Daemon, configure_logging
 
     load = partial(configuration.load, file=config)
-    settings = load()
+    loaded = configuration.read(file=config)
+    settings = loaded.settings
     configure_logging(settings)
+    if literals := loaded.literals():
+        structlog.get_logger(part="configuration").warning("secrets_stand_in_files", names=literals)
     with Daemon(settings, listen=not once, with_sample=sample, load=load) as daemon:
         for line in daemon.notes:
             note(line)

@@ -29,7 +29,7 @@ from runner.metrics import NO_REASON, Metrics
 from runner.model.changes import ChangeState
 from runner.model.jobs import Claim, Connection, Outcome
 from runner.settings import Settings
-from runner.store import claims, queue, rescue
+from runner.store import claims, facts, queue, rescue
 from runner.store.database import Database
 
 _LOOK_EVERY = {"sqlite": 5.0, "postgresql": 0.25}
@@ -97,6 +97,7 @@ class Engine:
             database, keep=settings.retention, uploads=settings.state_dir / "uploads", clock=clock
         )
         self._beat = time.monotonic()  # when the keeper last came round
+        self._unreachable: set[int] = set()  # connections whose last job met nobody
         self._log = structlog.get_logger(part="engine")
 
     # --- life --------------------------------------------------------------------------
@@ -227,6 +228,8 @@ class Engine:
 
     def healthy(self) -> bool:
         """Whether the loops make progress."""
+        if not self.database.healthy():
+            return False
         if not self._slots or self._stopping:
             return True
         late = time.monotonic() - _STUCK
@@ -275,7 +278,7 @@ class Engine:
         if result is None:
             self._log.info("job_was_handed_back", job=claim.job.id)
             return
-        write = self._log.info if result.outcome is Outcome.SUCCEEDED else self._log.warning
+        write = self._log.info if self._is_no_news(claim.connection.id, result) else self._log.warning
         seconds = (self.clock() - (claim.job.started or self.clock())).total_seconds()
         if recorded:
             self._measure(claim, result, seconds)
@@ -295,6 +298,20 @@ class Engine:
             detail=result.detail,
             **result.totals,
         )
+
+    def _is_no_news(self, connection_id: int, result: Result) -> bool:
+        """Whether a job went well, or its other side is as far away as at the connection's last job."""
+        before = connection_id in self._unreachable
+        if result.outcome is Outcome.SUCCEEDED:
+            self._unreachable.discard(connection_id)
+            if before:
+                self._log.info("connection_is_back", connection=connection_id)
+            return True
+        if result.reason is not Reason.UNREACHABLE:
+            self._unreachable.discard(connection_id)
+            return False
+        self._unreachable.add(connection_id)
+        return before
 
     def _measure(self, claim: Claim, result: Result, seconds: float) -> None:
         count, system = self.metrics.count, claim.connection.system
@@ -369,7 +386,8 @@ class Engine:
                 slot.stop_job(HandedBack("Nothing may be written now ([scheduler] freeze)."), job_id=job.id)
 
     def _probe_store(self) -> None:
-        self.database.write(lambda c: claims.renew(c, owner=""))
+        # A fact that changes: a commit of nothing fits on a full disk too.
+        self.database.write(lambda c: facts.put(c, "store_probed", self.clock().isoformat()))
         self.store_took()
         self.more_work()
 

@@ -7,6 +7,7 @@ shared with whatever else is committed at that moment.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -15,12 +16,12 @@ from typing import Protocol
 import sqlalchemy as sa
 import structlog
 
-from runner.engine import settling
+from runner.engine import declared, settling
 from runner.engine.attempt import Attempt, Result
 from runner.engine.ledger import Ledger
 from runner.engine.talk import Surroundings, Talk
 from runner.engine.workers import Budget, Wake, Worker, WorkerFactory
-from runner.errors import Internal, RunnerError, RunStopped, StoreError
+from runner.errors import Internal, Reason, RunnerError, RunStopped, SettingsInvalid, StoreError
 from runner.model.jobs import Claim, Job, Outcome, State
 from runner.settings import Settings
 from runner.store import claims
@@ -234,7 +235,9 @@ class Slot(threading.Thread):
 
     def _attempt(self, claim: Claim) -> Result:
         attempt: Attempt | None = None
+        stored, systems = claim.connection, self._engine.surroundings.systems
         try:
+            claim = replace(claim, connection=declared.resolved(stored, systems))
             talk = self._talk(claim, self._engine.settings.engine.job_timeout)
             attempt = Attempt(claim, talk, self._engine.surroundings)
             return attempt.run()
@@ -247,12 +250,18 @@ class Slot(threading.Thread):
             self._engine.store_refused(error)
             raise HandedBack(error.message) from error
         except Exception as error:  # noqa: BLE001 - whatever it is ends this job and no other
-            return self._failed(claim, attempt, error)
+            result = self._failed(claim, attempt, error)
+            if result.reason is Reason.AUTH and declared.rotated(stored, claim.connection, systems):
+                return replace(result, later=timedelta(0))  # with the secret that the file holds by now
+            return result
 
     def _failed(self, claim: Claim, attempt: Attempt | None, error: Exception) -> Result:
         if not isinstance(error, RunnerError):
             self._log.error("attempt_failed", job=claim.job.id, exc_info=error)
         self._replace_worker()
+        if attempt is None and isinstance(error, SettingsInvalid):
+            text = f"{error.message} Nothing was done; put the secret in place and run the connection again."
+            return Result(outcome=Outcome.FAILED, reason=error.reason, message=text)
         if attempt is None:
             return Result(
                 outcome=Outcome.FAILED,

@@ -71,6 +71,7 @@ class Connection:
     remote: str | None = None  # the remote server it belongs to
     remote_id: int | None = None  # its number over there
     remote_project: int | None = None  # the number of its project over there
+    declared: str | None = None  # its name in the configuration files, which alone change it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

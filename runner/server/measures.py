@@ -61,16 +61,26 @@ def gauges(services: Services) -> Gauges:
 
 
 def _of_process(services: Services) -> dict[str, Series]:
-    about = services.about()
+    try:
+        about = services.about()
+    except StoreError:
+        about = {}  # a part of what it says is in the store
     configuration = about.get("configuration") or {}
     python = platform.python_version()
     found: dict[str, Series] = {
         "runner_build_info": [({"version": __version__, "python": python}, 1)],
         "runner_ready": [({}, not why_not_ready(services))],
-        "runner_state": [({"state": state}, about.get("state") == state) for state in _STATES],
+        "runner_state": [
+            ({"state": state}, about["state"] == state) for state in _STATES if "state" in about
+        ],
         "runner_slots": [({}, services.engine.status().get("slots", 0))],
-        "runner_config_last_reload_successful": [({}, configuration.get("refused") is None)],
+        "runner_config_last_reload_successful": [({}, not configuration["refused"])] if configuration else [],
     }
+    remotes = [({"remote": str(one["name"])}, one) for one in about.get("remotes", ())]
+    found["runner_poll_last_success_timestamp_seconds"] = [
+        (name, _seconds(one["last_poll"])) for name, one in remotes if one["last_poll"] is not None
+    ]
+    found["runner_results_undelivered"] = [(name, one["undelivered"]) for name, one in remotes]
     if (loaded := configuration.get("loaded")) is not None:
         found["runner_config_last_reload_success_timestamp_seconds"] = [({}, _seconds(loaded))]
     return found

@@ -223,6 +223,7 @@ QUERY: Mapping[str, Schema] = {
     "since": _INSTANT,
     "until": _INSTANT,
     "format": {"type": "string", "enum": ["json", "csv", "jsonl"]},
+    "with_key": _BOOLEAN,
 }
 
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from runner.engine.catalogue import System
 from runner.engine.probes import StepTold
+from runner.errors import StoreError
 from runner.metrics import Metrics
 from runner.model.jobs import Connection
 from runner.settings import Settings
@@ -52,6 +53,7 @@ class Services:
     clock: Callable[[], datetime]  # aware UTC
     about: Callable[[], Mapping[str, Any]] = dict  # what a daemon that runs jobs says of itself
     ticking: Callable[[], bool] = lambda: True  # whether the scheduler makes progress
+    store_refused: Callable[[StoreError], None] = lambda _error: None  # a commit found no room
     metrics: Metrics = field(default_factory=Metrics)
 
     @property

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from starlette.requests import Request
 
 from runner.engine.catalogue import System
-from runner.errors import Refused, RunnerError
+from runner.errors import Refused, RunnerError, StoreAway, StoreFull
 from runner.log import get
 from runner.server.auth import Caller, Credential, authenticate, credential_of
 from runner.server.replies import Unauthenticated
@@ -65,7 +65,11 @@ async def writing(request: Request, work: Work[T], *need: Scope) -> T:
     services, credential = services_of(request), _admitted(request)
     unit = partial(_write, credential=credential, now=services.clock(), work=work, need=need)
     # Shielded: a request that is given up must not cancel a write that others wait for as well.
-    result = await asyncio.shield(asyncio.wrap_future(services.database.submit(unit)))
+    try:
+        result = await asyncio.shield(asyncio.wrap_future(services.database.submit(unit)))
+    except (StoreFull, StoreAway) as error:
+        services.store_refused(error)
+        raise
     if isinstance(result, Unauthenticated):
         throttle_of(request).refused(request)
     if isinstance(result, Refused):

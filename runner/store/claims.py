@@ -56,6 +56,7 @@ _waiting = (
         connections.c.remote.label("c_remote"),
         connections.c.remote_id.label("c_remote_id"),
         connections.c.remote_project.label("c_remote_project"),
+        connections.c.declared.label("c_declared"),
         projects.c.name.label("p_name"),
         applications.c.name.label("a_name"),
         business_units.c.name.label("b_name"),
@@ -190,6 +191,7 @@ def _claim(row: Any, owner: str, now: datetime) -> Claim:
             remote=row.c_remote,
             remote_id=row.c_remote_id,
             remote_project=row.c_remote_project,
+            declared=row.c_declared,
         ),
         project=None
         if row.p_name is None

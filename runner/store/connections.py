@@ -99,6 +99,7 @@ def _entry(row: sa.Row[Any]) -> Entry:
             remote=row.remote,
             remote_id=row.remote_id,
             remote_project=row.remote_project,
+            declared=row.declared,
         ),
         in_progress=bool(row.in_progress),
         updated=row.updated,
@@ -124,6 +125,7 @@ def create(
     inaccessible: bool = False,
     schedule: str | None = None,
     timezone: str | None = None,
+    declared: str | None = None,
 ) -> int:
     """Add a connection; the id."""
     micros = to_micros(now)
@@ -144,6 +146,7 @@ def create(
         inaccessible=inaccessible,
         schedule=schedule,
         timezone=timezone,
+        declared=declared,
         created=micros,
         updated=micros,
     )

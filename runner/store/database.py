@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from runner import faultpoint
@@ -37,6 +38,11 @@ _GATHER = 0.0002
 """Seconds that a writer waits for company, if the last one had some: the commit costs more."""
 
 _CLOSED = "The store is closed."
+
+_STUCK = 300.0
+"""Seconds without a commit, while something waits for one, after which the writer makes no progress."""
+
+_log = structlog.get_logger(part="store")
 
 _REPEATS = 6
 _REPEATABLE = {"40P01", "40001", "23505"}  # deadlock, serialization, unique (a lost race)
@@ -56,12 +62,21 @@ class _Asked(Generic[T]):
 
     def settle(self, result: T | None, error: Exception | None = None) -> None:
         self.result, self.error, self.done = result, error, True
-        if self.future is None or not self.future.set_running_or_notify_cancel():
+        if self.future is None or self.future.done() or not self._begin(self.future):
             return
         if error is not None:
             self.future.set_exception(error)
         else:
             self.future.set_result(cast("T", result))
+
+    @staticmethod
+    def _begin(future: Future[T]) -> bool:
+        """Whether the future is still to be answered, by us: a trouble with one must not reach others."""
+        try:
+            return future.set_running_or_notify_cancel()
+        except RuntimeError:
+            _log.exception("store_answer_was_lost")
+            return False
 
 
 _AWAY = re.compile(r"\b(connect|connection)\b|unable to open")
@@ -106,6 +121,10 @@ class Database:
                 yield connection
         except DBAPIError as error:
             raise translate(error) from error
+
+    def healthy(self) -> bool:
+        """Whether what was asked for gets written, or is told why not."""
+        return True
 
     def close(self) -> None:
         """Finish what was asked for and let go of all connections."""
@@ -167,6 +186,7 @@ class SQLite(Database):
         self._asked: deque[_Asked[Any]] = deque()
         self._turn = threading.Lock()  # held by the one who writes
         self._company = 1  # writes in the last commit
+        self._beat = time.monotonic()  # when the last commit came to an end
         self._submitted: queue.SimpleQueue[_Asked[Any] | None] = queue.SimpleQueue()
         self._door = threading.Lock()  # nothing is submitted after the end mark
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
@@ -190,15 +210,22 @@ class SQLite(Database):
     def _serve(self) -> None:
         """Do what was submitted without waiting, in groups."""
         while (asked := self._submitted.get()) is not None:
-            self._asked.append(asked)
-            while not self._submitted.empty() and len(self._asked) < GROUP:
-                following = self._submitted.get()
-                if following is None:
-                    self._submitted.put(None)  # the end; for the loop above, after this group
-                    break
-                self._asked.append(following)
-                asked = following
-            self._do(asked, queued=True)
+            try:
+                self._serve_group(asked)
+            except Exception as error:  # noqa: BLE001 - a dead writer would keep everybody waiting for ever
+                _log.exception("store_writer_failed")
+                asked.settle(None, error)
+
+    def _serve_group(self, asked: _Asked[Any]) -> None:
+        self._asked.append(asked)
+        while not self._submitted.empty() and len(self._asked) < GROUP:
+            following = self._submitted.get()
+            if following is None:
+                self._submitted.put(None)  # the end; for the loop above, after this group
+                break
+            self._asked.append(following)
+            asked = following
+        self._do(asked, queued=True)
 
     def _do(self, asked: _Asked[Any], *, queued: bool = False) -> None:
         """Have ``asked`` written, by this thread or by one that came first."""
@@ -223,6 +250,7 @@ class SQLite(Database):
         group = [self._asked.popleft() for _ in range(min(GROUP, len(self._asked)))]
         self._company = len(group)
         self._commit(group)
+        self._beat = time.monotonic()
 
     def _commit(self, group: list[_Asked[Any]]) -> None:
         try:
@@ -241,6 +269,13 @@ class SQLite(Database):
         faultpoint.reach("committed")
         for asked, result in zip(group, results, strict=True):
             asked.settle(result)
+
+    def healthy(self) -> bool:
+        """Whether the writer lives, and comes round while there is something to write."""
+        if self._closed:
+            return True
+        waiting = bool(self._asked) or not self._submitted.empty()
+        return self._thread.is_alive() and not (waiting and time.monotonic() - self._beat > _STUCK)
 
     def close(self) -> None:
         with self._door:

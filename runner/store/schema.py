@@ -213,6 +213,7 @@ connections = sa.Table(
     sa.Column("schedule", sa.Text),  # a cron expression; it stands in for the frequency
     sa.Column("timezone", sa.Text),  # of its schedule; null = [scheduler] timezone
     sa.Column("paused", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("declared", sa.Text, unique=True),  # its name in the configuration files
     sa.Column("next_run", _Instant),
     sa.Column("remote", sa.Text),  # the [remote.NAME] it belongs to; null = it is the embedded server's own
     sa.Column("remote_id", sa.BigInteger),  # its number over there

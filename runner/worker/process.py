@@ -1,6 +1,5 @@
 """The worker's main: takes messages of main one after another until the pipe closes."""
 
-import os
 import signal
 import threading
 import time
@@ -25,9 +24,11 @@ from runner.ports import Connector, WritesOutside
 from runner.worker import limits, plugins
 from runner.worker.context import PipeContext
 from runner.worker.failures import explain
+from runner.worker.printed import Printed, take_over
 
 _TEXT_ROOM = 1024 * 1024  # characters of values in one message of changes, about
 _OUTCOMES_EVERY = 0.2  # seconds
+_PRINT_WAIT = 1.0  # seconds that a printed line may wait for its turn on the pipe
 
 
 def main(pipe: "Connection[bytes, bytes]", setup: Mapping[str, Any]) -> None:
@@ -35,10 +36,10 @@ def main(pipe: "Connection[bytes, bytes]", setup: Mapping[str, Any]) -> None:
     limits.become_mortal()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is main's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.dup2(2, 1)  # what a plug-in prints is no answer of ours
     faultpoint.arm("worker", setup["faultpoint"])
     plugins.use_path(setup["path"])
     worker = Worker(pipe, places=setup["places"], scratch=Path(setup["scratch"]))
+    worker.printed = take_over(worker.tell_printed)
     try:
         worker.serve()
     except (EOFError, OSError):
@@ -57,6 +58,18 @@ class Worker:
         self._batch_sizes: dict[str, int | None] = {}
         self._connector: Connector | None = None
         self._context: PipeContext | None = None
+        self.printed: Printed | None = None
+
+    def tell_printed(self, line: str) -> None:
+        """Tell main a line that the connector printed; never waits for long, and never raises."""
+        # Whoever prints may be in the middle of a message: the collector of garbage runs anywhere.
+        if self._sending.acquire(timeout=_PRINT_WAIT):
+            try:
+                self._pipe.send_bytes(encode("log", event="printed", fields={"line": line}))
+            except OSError:
+                return  # main is gone
+            finally:
+                self._sending.release()
 
     def send(self, message: bytes) -> None:
         """Send one message to main."""
@@ -68,6 +81,8 @@ class Worker:
         """Take messages until the pipe closes; an exception answers as ``failed``."""
         while True:
             message = parse_from_main(self._pipe.recv_bytes())
+            if self.printed is not None:
+                self.printed.begin()
             try:
                 self._handle(message)
             except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -445,6 +445,18 @@ def test_a_job_whose_other_side_asks_for_later_is_tried_again(house: House) -> N
     assert len(house.logged("job_was_put_off")) == 4
 
 
+def test_who_stays_away_is_told_once(house: House) -> None:
+    """Each job has its line; only the first of those that meet nobody is a warning; the return is told."""
+    house.configure(engine="retries = 0")
+    with house.daemon():
+        connection = house.connect("acme_later", ledger=str(house.home / "later"), times=3)
+        for _ in range(5):
+            house.until_it_ends(house.run(connection))
+    ends = [(line["reason"], line["level"]) for line in house.logged("job_finished")]
+    assert ends == [("unreachable", "warning"), *[("unreachable", "info")] * 2, *[(None, "info")] * 2]
+    assert [line["connection"] for line in house.logged("connection_is_back")] == [connection]
+
+
 def test_a_job_that_waits_for_another_attempt_can_be_cancelled(house: House) -> None:
     """Between attempts a job is cancelled at once; while it runs, as soon as it can stop."""
     house.configure(engine="retries = 5\nretry_delay = '1h'")

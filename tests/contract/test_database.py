@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from runner.errors import StoreAway, StoreError, StoreFull
-from runner.store.database import GROUP, Database, open_database, translate
+from runner.store.database import GROUP, Database, SQLite, open_database, translate
 from runner.store.schema import facts
 
 PATIENCE = 30  # seconds until something is surely broken
@@ -257,3 +257,48 @@ def test_a_file_of_another_sort_is_not_touched(tmp_path: Path) -> None:
 def test_a_drivers_error_is_translated(text: str, expected: type[Exception]) -> None:
     """The operator hears of a full disk and of a lost server in words; a defect stays a defect."""
     assert type(translate(sa.exc.OperationalError("SELECT 1", {}, Exception(text)))) is expected
+
+
+def test_a_writer_that_is_gone_is_noticed(tmp_path: Path) -> None:
+    """Whoever watches the daemon hears that writes that were asked for will never be made."""
+    database = open_database(f"sqlite:///{tmp_path / 'store.db'}")
+    assert isinstance(database, SQLite)
+    assert database.healthy()
+    database._submitted.put(None)  # its mark for the end, though it isn't closed
+    database._thread.join(60)
+    assert not database.healthy()
+    database.close()
+    assert database.healthy()
+
+
+def test_a_trouble_of_the_writer_ends_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the writer meets, whoever waits is told, and the next write is made."""
+    with closing(open_database(f"sqlite:///{tmp_path / 'store.db'}")) as database:
+
+        def fail(*_: object, **__: object) -> None:
+            monkeypatch.undo()
+            raise RuntimeError("Future in unexpected state")
+
+        monkeypatch.setattr(database, "_do", fail)
+        with pytest.raises(RuntimeError, match="unexpected state"):
+            database.submit(lambda c: c.scalar(sa.text("SELECT 1"))).result(60)
+        assert database.submit(lambda c: c.scalar(sa.text("SELECT 2"))).result(60) == 2
+        assert database.healthy()
+
+
+def test_an_answer_that_was_given_is_not_given_again(tmp_path: Path) -> None:
+    """A write whose future came to an end elsewhere takes nobody else's work with it."""
+    with closing(open_database(f"sqlite:///{tmp_path / 'store.db'}")) as database:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def slow(_c: sa.Connection) -> int:
+            begun.set()
+            assert go_on.wait(60)
+            return 1
+
+        first = database.submit(slow)
+        assert begun.wait(60)
+        second = database.submit(lambda _c: 2)
+        assert first.set_running_or_notify_cancel()  # somebody else's doing, at the worst moment
+        go_on.set()
+        assert second.result(60) == 2

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from runner import settings
+from runner import configuration, settings
+from runner.cli.config import example
 from runner.errors import SettingsInvalid
 
 SHIPPED = Path(__file__).parents[2] / "config" / "runner.toml"
@@ -18,7 +19,7 @@ def read(tmp_path: Path, text: str, **environ: str) -> settings.Settings:
     """Load ``text`` as the configuration file."""
     file = tmp_path / "runner.toml"
     file.write_text(text, encoding="utf-8")
-    return settings.load(file=file, environ=environ)
+    return configuration.load(file=file, environ=environ)
 
 
 def test_the_shipped_file_changes_nothing() -> None:
@@ -28,19 +29,26 @@ def test_the_shipped_file_changes_nothing() -> None:
     }
 
 
+def test_the_shipped_file_is_what_config_init_writes() -> None:
+    """The file in the repository is made from the settings, so it has all of them."""
+    assert SHIPPED.read_text(encoding="utf-8") == example()
+
+
 def test_the_shipped_file_lists_every_option_with_its_default() -> None:
-    """Uncommented, the shipped file says the defaults, all of them."""
+    """Uncommented, the shipped file says the defaults, all of them; and an example of each table."""
     text = re.sub(r"^# (\w+ = |\[)", r"\1", SHIPPED.read_text(encoding="utf-8"), flags=re.MULTILINE).replace(
         "[remote.NAME]", "[remote.name]"
     )
     listed = tomllib.loads(text)
+    [connection] = listed.pop("connection")
+    assert set(connection) == set(settings.Declaration.model_fields)
+    assert settings.Declaration.model_validate(connection).name == "shop-tickets"
     shipped = settings.Settings.model_validate(listed)
     assert set(listed["remote"]["name"]) == set(settings.Remote.model_fields)
-    example = shipped.remote["name"]
-    assert example == settings.Remote(url=example.url, token=example.token)
+    remote = shipped.remote["name"]
+    assert remote == settings.Remote(url=remote.url, token=remote.token)
     assert shipped.model_copy(update={"remote": {}}) == settings.Settings()
     for name, field in settings.Settings.model_fields.items():
-        assert name in listed
         if _is_section(field.annotation):
             assert set(listed[name]) == set(field.annotation.model_fields)  # type: ignore[union-attr]  # a section
 
@@ -144,7 +152,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     """A configuration file that was asked for has to be there."""
     with pytest.raises(SettingsInvalid, match=r"no configuration file .*nowhere\.toml"):
-        settings.load(file=tmp_path / "nowhere.toml", environ={})
+        configuration.load(file=tmp_path / "nowhere.toml", environ={})
 
 
 def test_other_environment_is_not_read(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from runner.server.body import read_body
 from runner.server.fields import REQUIRED, Fields, no_such
 from runner.server.replies import Invalid, conflict, forbidden, reply
 from runner.server.sdelements import shapes
-from runner.server.sdelements.connections import Style, find
+from runner.server.sdelements.connections import Style, changeable, find
 from runner.server.sdelements.params import merged
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
@@ -163,7 +163,7 @@ async def _change(request: Request, *, replace: bool) -> Response:
 
     def look(c: sa.Connection, caller: Caller) -> Entry:
         _may_edit(caller, kind)
-        return find(c, request)
+        return changeable(find(c, request))
 
     entry = await reading(request, look)
     name = entry.connection.system
@@ -198,7 +198,7 @@ async def delete_connection(request: Request) -> Response:
 
     def delete(c: sa.Connection, caller: Caller) -> None:
         _may_edit(caller, kind)
-        entry = find(c, request)
+        entry = changeable(find(c, request))
         waiting = store.open_jobs(c, entry.connection.id)
         if "running" in waiting.values():
             raise Refused("A job of this connection is running; cancel it first.", status=409)

@@ -10,7 +10,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runner.engine import declared
 from runner.engine.catalogue import System
+from runner.errors import SettingsInvalid
 from runner.model.jobs import Connection, Frequency, Kind
 from runner.server.auth import Caller
 from runner.server.body import read_body
@@ -59,6 +61,10 @@ async def test_stored(request: Request) -> Response:
     fields = Fields(body.object())
     given = fields.mapping("params") or {}
     fields.done()
+    try:
+        connection = await in_thread(lambda: declared.resolved(connection, lambda: systems))
+    except SettingsInvalid as error:
+        raise Invalid({"params": [error.message]}) from error
     params = merged(connection.params, given, system=systems.get(connection.system), replace=False)
     return await _test(request, replace(connection, params=params))
 

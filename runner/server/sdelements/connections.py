@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.engine.catalogue import System
+from runner.errors import Refused
 from runner.model.jobs import Kind
 from runner.server.auth import Caller
 from runner.server.fields import Query
@@ -104,4 +105,12 @@ def find(c: sa.Connection, request: Request) -> Entry:
     entry = store.get(c, request.path_params["connection_id"])
     if entry is None or entry.connection.kind.value != request.path_params["kind"]:
         raise not_found()
+    return entry
+
+
+def changeable(entry: Entry) -> Entry:
+    """The connection, if the API may change it: not if the configuration files declare it."""
+    if entry.connection.declared is not None:
+        msg = f"It is declared in the configuration files, as {entry.connection.declared!r}; change it there."
+        raise Refused(msg, status=403)
     return entry

@@ -15,6 +15,7 @@ from runner.server.openapi import Operation as Op
 from runner.server.openapi import add
 from runner.server.paging import Item, Source, listing
 from runner.server.replies import Invalid, not_found, reply
+from runner.server.sdelements.connections import changeable
 from runner.server.sdelements.groups import whole_group_id
 from runner.server.sdelements.shapes import Shown, group_id, instant
 from runner.server.services import services_of
@@ -81,6 +82,15 @@ def _find(c: sa.Connection, caller: Caller, request: Request) -> Mapping:
     return found
 
 
+def _change(c: sa.Connection, caller: Caller, request: Request) -> int:
+    """The connection that the path names, if its mappings may be changed here."""
+    ident = _connection(c, caller, request)
+    entry = connections.get(c, ident)
+    assert entry is not None  # it was found in this transaction
+    changeable(entry)
+    return ident
+
+
 async def list_mappings(request: Request) -> Response:
     """Tell a connection's mappings, the newest first."""
     query = Query(request)
@@ -135,7 +145,7 @@ async def create_mapping(request: Request) -> Response:
     body, now = await read_body(request), services_of(request).clock()
 
     def create(c: sa.Connection, caller: Caller) -> Shown:
-        connection_id = _connection(c, caller, request)
+        connection_id = _change(c, caller, request)
         given = _read(c, body, connection_id)
         made = store.create(c, connection_id, ldap_group=given.ldap_group, group_id=given.group_id, now=now)
         found = store.get(c, connection_id, made)
@@ -151,7 +161,7 @@ async def put_mapping(request: Request) -> Response:
 
     def change(c: sa.Connection, caller: Caller) -> Shown:
         there = _find(c, caller, request)
-        connection_id = request.path_params["connection_id"]
+        connection_id = _change(c, caller, request)
         given = _read(c, body, connection_id, but=there.id)
         store.change(c, there.id, ldap_group=given.ldap_group, group_id=given.group_id, now=now)
         return _shown(_find(c, caller, request))
@@ -163,6 +173,7 @@ async def delete_mapping(request: Request) -> Response:
     """Remove a mapping."""
 
     def delete(c: sa.Connection, caller: Caller) -> None:
+        _change(c, caller, request)
         store.delete(c, _find(c, caller, request).id)
 
     await writing(request, delete)

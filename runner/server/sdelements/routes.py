@@ -9,6 +9,7 @@ from runner.server.openapi import add
 from runner.server.sdelements import (
     agents,
     analyses,
+    backup,
     connection_changes,
     connection_tests,
     connections,
@@ -318,5 +319,12 @@ def _add_administration(router: APIRouter) -> None:
     add(router, "POST", f"{ROOT}/pause/", pausing.pause, stop)
     again = Op(summary="Take jobs again", answer="Paused", extension=True)
     add(router, "POST", f"{ROOT}/resume/", pausing.resume, again)
+    whole = Op(
+        summary="Back the state up; over the Unix socket only",
+        query=("with_key",),
+        produces=backup.TYPE,
+        extension=True,
+    )
+    add(router, "GET", f"{ROOT}/backup/", backup.make_backup, whole)
     shown = Op(summary="Show how the daemon is", answer="Status", extension=True)
     add(router, "GET", f"{ROOT}/status/", status.show_status, shown)

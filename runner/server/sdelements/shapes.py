@@ -77,6 +77,7 @@ def connection(entry: Entry, *, systems: Mapping[str, System], caller: Caller) -
         "schedule": value.schedule,
         "timezone": value.timezone,
         "paused": value.paused,
+        "declared": value.declared,
         "next_run": instant(entry.next_run),
         "safety": value.safety,
     }

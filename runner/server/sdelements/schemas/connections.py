@@ -45,6 +45,7 @@ CONNECTIONS: dict[str, Schema] = {
             "schedule": MAYBE_TEXT,
             "timezone": MAYBE_TEXT,
             "paused": BOOLEAN,
+            "declared": MAYBE_TEXT,
             "next_run": MAYBE_INSTANT,
             "safety": OBJECT,
             "connector": {"type": "null"},

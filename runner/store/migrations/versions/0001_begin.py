@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.Column("schedule", sa.Text(), nullable=True),
         sa.Column("timezone", sa.Text(), nullable=True),
         sa.Column("paused", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("declared", sa.Text(), nullable=True),
         sa.Column("next_run", sa.BigInteger(), nullable=True),
         sa.Column("remote", sa.Text(), nullable=True),
         sa.Column("remote_id", sa.BigInteger(), nullable=True),
@@ -168,6 +169,7 @@ def upgrade() -> None:
             ["projects.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("declared"),
         sqlite_autoincrement=True,
     )
     op.create_index("connections_by_kind", "connections", ["kind", "id"], unique=False)

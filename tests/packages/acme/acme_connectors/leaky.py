@@ -1,5 +1,8 @@
 """A connector that can't keep a secret: it tells its password wherever it can."""
 
+import logging
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
@@ -44,6 +47,9 @@ class Leaky:
         """Put the password into all that a plan may say."""
         told = ctx.params.password.get_secret_value()
         ctx.log(f"logged {told}", password=told, nested={"list": [told]})
+        sys.stdout.write(f"printed {told}\n")
+        logging.getLogger("acme").warning("warned of %s", told)
+        os.write(2, f"native {told}\n".encode())
         ctx.progress(f"progress {told}")
         ctx.say(f"Said {told}.")
         ctx.count(f"counted {told}")

@@ -1,0 +1,198 @@
+"""``runner config``: a file to begin with, and what is in force."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runner.cli.command import DONE, AsJson, Config, settled
+from runner.cli.output import facts, print_json, say
+from runner.errors import SettingsInvalid
+from runner.secrets import MASK
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from runner.configuration import Loaded
+
+app = typer.Typer(
+    name="config",
+    help="The configuration: write a file to begin with, show what is in force.",
+    no_args_is_help=True,
+)
+
+_HEAD = """\
+# Every setting of the runner, with its default. Uncomment what you change.
+# Drop-ins beside this file, conf.d/*.toml, override it; RUNNER__SECTION__KEY in the environment
+# overrides both.
+# Durations and sizes have units: "30s", "5m", "2h", "400d"; "64MiB", "2GiB".
+# A secret may be "file:/path", "env:NAME" or "credential:NAME" (systemd's) instead of itself.
+"""
+
+
+@app.command("init")
+@settled
+def init(
+    *,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Where to write it; else it is printed.")
+    ] = None,
+) -> int:
+    """Write a configuration file with every setting and its default, all of them commented out."""
+    text = example()
+    if file is None:
+        say(text.rstrip("\n"))
+        return DONE
+    try:
+        with file.open("x", encoding="utf-8") as made:
+            made.write(text)
+    except FileExistsError as error:
+        msg = f"{file} is there already; it is left as it is."
+        raise SettingsInvalid(msg) from error
+    say(f"Written to {file}. Look it over with: runner check --config {file}")
+    return DONE
+
+
+@app.command("show")
+@settled
+def show(
+    *,
+    origins: Annotated[bool, typer.Option("--origins", help="Say where each value comes from.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show every setting as it is in force for a start now, secrets masked."""
+    from runner import configuration
+
+    rows = list(_rows(configuration.read(file=config)))
+    if as_json:
+        print_json({name: {"value": value, "origin": origin} for name, value, origin in rows})
+        return DONE
+    facts(
+        (name, f"{_written(value)}   ({origin})" if origins else _written(value))
+        for name, value, origin in rows
+    )
+    return DONE
+
+
+def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
+    """Each setting's name, value and origin."""
+    from runner.settings import SECRET, Section, credential_in
+
+    for name, field in type(loaded.settings).model_fields.items():
+        value = getattr(loaded.settings, name)
+        if not isinstance(value, Section):
+            if name not in {"connection", "remote"}:
+                yield name, _plain(value, field), loaded.origins.get(name, "default")
+            continue
+        for key, inner in type(value).model_fields.items():
+            found = getattr(value, key)
+            if SECRET in inner.metadata and found:
+                found = found.replace(credential_in(found), MASK) if credential_in(found) else found
+            yield f"{name}.{key}", _plain(found, inner), loaded.origins.get(f"{name}.{key}", "default")
+    for name, remote in loaded.settings.remote.items():
+        for key, inner in type(remote).model_fields.items():
+            found = MASK if key in {"token", "secrets"} else getattr(remote, key)
+            origin = loaded.origins.get(f"remote.{name}.{key}", "default")
+            yield f"remote.{name}.{key}", _plain(found, inner), origin
+    for number, one in enumerate(loaded.settings.connection):
+        origin = loaded.origins.get(f"connection.{number}", "default")
+        # Which of them are secret the connector knows, and it isn't asked here.
+        yield f"connection {one.name}", f"{one.system}, {one.schedule or one.frequency.value}", origin
+
+
+def example() -> str:
+    """The file with every setting, made from the settings themselves."""
+    from runner.settings import Declaration, Remote, Section, Settings
+
+    tables: dict[str, tuple[type[Section], str]] = {
+        "remote": (Remote, "[remote.NAME]"),
+        "connection": (Declaration, "[[connection]]"),
+    }
+    parts = [_HEAD]
+    for name, field in Settings.model_fields.items():
+        if name in tables:
+            table, title = tables[name]
+            parts.append(f"\n# {_TABLES[name]}\n# {title}\n")
+            parts += [
+                _option(key, inner, _EXAMPLES[name].get(key)) for key, inner in table.model_fields.items()
+            ]
+        elif isinstance(field.default, Section):
+            section = type(field.default)
+            parts.append(f"\n# {_first_line(section)}\n[{name}]\n")
+            parts += [_option(key, inner) for key, inner in section.model_fields.items()]
+        else:
+            parts.append("\n" + _option(name, field))
+    return "".join(parts)
+
+
+def _first_line(section: type) -> str:
+    return (section.__doc__ or "").strip().splitlines()[0]
+
+
+def _option(name: str, field: "FieldInfo", example: object = None) -> str:
+    value = field.default if example is None else example
+    return f"# -- {field.description}\n# {name} = {_written(_plain(value, field))}\n"
+
+
+_TABLES = {
+    "remote": "A server elsewhere whose jobs are run here; as many as there are, each by its name.",
+    "connection": "A connection; as many as you like, in any of the files. The API only shows them.",
+}
+_EXAMPLES: dict[str, dict[str, object]] = {
+    "remote": {
+        "url": "https://sde.example.com",
+        "token": "file:/etc/integration-runner/sde.token",
+    },
+    "connection": {
+        "name": "shop-tickets",
+        "system": "rally",
+        "kind": "alm",
+        "schedule": "26 1 * * mon-fri",
+        "timezone": "Europe/Berlin",
+        "project": "Webshop",
+    },
+}
+"""What stands in the example of a table where there is no default."""
+
+
+def _plain(value: Any, field: "FieldInfo") -> Any:
+    """A value as a file has it."""
+    from runner.model.units import format_duration, format_size
+    from runner.settings import SIZE
+
+    match value:
+        case timedelta():
+            return format_duration(value)
+        case StrEnum():
+            return value.value
+        case Path():
+            return str(value)
+        case int() if SIZE in field.metadata:
+            return format_size(value)
+        case tuple() | list():
+            return [part.value if isinstance(part, StrEnum) else part for part in value]
+    return value
+
+
+def _written(value: Any) -> str:
+    """A value in TOML."""
+    import json
+
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case dict():
+            return (
+                "{ " + ", ".join(f"{key} = {_written(part)}" for key, part in value.items()) + " }"
+                if value
+                else "{}"
+            )
+        case list():
+            return "[" + ", ".join(map(_written, value)) + "]"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+    return str(value)

@@ -1,0 +1,116 @@
+"""Connections that the configuration files declare: made, changed and taken out of use as a whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from runner.model.jobs import Kind
+from runner.store import connections as store
+from runner.store import group_mappings, groups
+from runner.store.schema import applications, business_units, connections, projects
+from runner.store.values import from_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A connection as it is to be."""
+
+    name: str
+    kind: Kind
+    system: str
+    command: str
+    columns: Mapping[str, Any]  # the other columns, by name; params may hold references to secrets
+    group_mappings: Sequence[tuple[str, str]] = ()  # the directory's group, our group's name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What was done, by the connections' names."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+
+def project_ids(c: sa.Connection, wanted: str) -> list[int]:
+    """Projects of this name, or of this ``"Business unit/Application/Name"``."""
+    query = (
+        sa.select(projects.c.id)
+        .join(applications, applications.c.id == projects.c.application_id)
+        .join(business_units, business_units.c.id == applications.c.business_unit_id)
+    )
+    whole = business_units.c.name + "/" + applications.c.name + "/" + projects.c.name
+    return list(c.scalars(query.where(sa.or_(projects.c.name == wanted, whole == wanted)).limit(2)))
+
+
+def systems(c: sa.Connection) -> dict[str, str]:
+    """By the names of all that was ever declared, the system it is for: that never changes."""
+    rows = c.execute(
+        sa.select(connections.c.declared, connections.c.system).where(connections.c.declared.is_not(None))
+    )
+    return {row.declared: row.system for row in rows}
+
+
+def apply(c: sa.Connection, wishes: Sequence[Wish], *, now: datetime) -> Applied:
+    """Bring the declared connections to what the files say; one that left them is disabled.
+
+    Rows stay for good, so what comes back has its history.
+    """
+    rows = c.execute(sa.select(connections).where(connections.c.declared.is_not(None))).all()
+    there = {row.declared: row for row in rows}
+    done = Applied(added=[], changed=[], removed=[])
+    for wish in wishes:
+        row = there.pop(wish.name, None)
+        if row is None:
+            ident = store.create(
+                c,
+                kind=wish.kind,
+                system=wish.system,
+                command=wish.command,
+                declared=wish.name,
+                now=now,
+                **wish.columns,
+            )
+            done.added.append(wish.name)
+            _map_groups(c, ident, wish, now)
+            continue
+        differing = {name: value for name, value in wish.columns.items() if _differs(row, name, value)}
+        if row.deleted is not None:
+            differing["deleted"] = None
+        if differing:
+            store.update(c, row.id, differing, now=now)
+        if _map_groups(c, row.id, wish, now) or differing:
+            done.changed.append(wish.name)
+    for name, row in there.items():
+        if row.enabled:
+            store.update(c, row.id, {"enabled": False}, now=now)
+            done.removed.append(name)
+    return done
+
+
+def _differs(row: sa.Row[Any], name: str, value: Any) -> bool:
+    stored = getattr(row, name)
+    return bool((from_json(stored) if name in {"params", "safety"} else stored) != value)
+
+
+def _map_groups(c: sa.Connection, connection_id: int, wish: Wish, now: datetime) -> bool:
+    """Map the directory's groups as wished; whether anything was to be changed."""
+    wanted = set(wish.group_mappings)
+    changed = False
+    for there in group_mappings.of_connection(c, connection_id):
+        if (there.ldap_group, there.group) in wanted:
+            wanted.discard((there.ldap_group, there.group))
+        else:
+            group_mappings.delete(c, there.id)
+            changed = True
+    for ldap_group, name in wish.group_mappings:
+        if (ldap_group, name) in wanted:
+            group = groups.by_name(c, name)
+            group_id = groups.create(c, name=name, now=now) if group is None else group.id
+            if group_mappings.find(c, connection_id, ldap_group=ldap_group, group_id=group_id) is None:
+                group_mappings.create(c, connection_id, ldap_group=ldap_group, group_id=group_id, now=now)
+                changed = True
+    return changed
