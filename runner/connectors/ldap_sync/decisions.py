@@ -51,17 +51,21 @@ class Decisions:
             mail = person.email.lower()
             self._mails[mail] = self._mails.get(mail, 0) + 1
         tied = {account.directory_id: account for account in self.accounts if account.directory_id}
-        managed = self.rules.managed
+        # Kind after kind: the platform writes what lies together by few statements.
+        self._members: list[tuple[Person | None, Account | None, str]] = []
         for person in self.people.values():
             account = tied.get(person.identity)
-            yield from self._known(person, account, managed) if account else self._new(person, managed)
+            yield from self._known(person, account) if account else self._new(person)
         for account in self.accounts:
             if account.directory_id and account.directory_id not in self.people:
-                yield from self._gone(account, managed)
+                yield from self._gone(account)
+        managed = self.rules.managed
+        for someone, there, email in self._members:
+            yield from self._memberships(someone, there, email, managed)
 
     # --- those who are there -----------------------------------------------------------------
 
-    def _known(self, person: Person, account: Account, managed: frozenset[str]) -> Iterator[Change]:
+    def _known(self, person: Person, account: Account) -> Iterator[Change]:
         if not self._concerns(account.email) and not self._concerns(person.email):
             return
         if account.protected:
@@ -70,7 +74,7 @@ class Decisions:
         if account.owned:
             email = self._address(person, account)
             yield from self._updates(person, account, email)
-        yield from self._memberships(person, account, email, managed)
+        self._members.append((person, account, email))
 
     def _address(self, person: Person, account: Account) -> str:
         """The address that the account is to have: the directory's, if that can be."""
@@ -116,7 +120,7 @@ class Decisions:
             after={**number, **after},
         )
 
-    def _new(self, person: Person, managed: frozenset[str]) -> Iterator[Change]:
+    def _new(self, person: Person) -> Iterator[Change]:
         if not self._concerns(person.email):
             return
         if not is_address(person.email):
@@ -131,7 +135,7 @@ class Decisions:
             return
         account = self._by_mail.get(person.email.lower())
         if account is not None:
-            yield from self._tie(person, account, managed)
+            yield from self._tie(person, account)
             return
         after = {
             "email": person.email,
@@ -141,10 +145,9 @@ class Decisions:
             "directory_id": person.identity,
         }
         yield constructive(Op.CREATE, kind="user", key=person.email, subject=person.email, after=after)
-        for group in sorted(self._wanted(person)):
-            yield self._member(Op.ADD_MEMBER, person.email, group, person.email)
+        self._members.append((person, None, person.email))
 
-    def _tie(self, person: Person, account: Account, managed: frozenset[str]) -> Iterator[Change]:
+    def _tie(self, person: Person, account: Account) -> Iterator[Change]:
         """Take over an account by its address alone, where nobody could gain anything by it."""
         why = ""
         if account.protected:
@@ -164,7 +167,7 @@ class Decisions:
         yield self._change(Op.UPDATE, account, before, after)
         if not account.is_active:
             yield self._change(Op.ACTIVATE, account, {"is_active": False}, {"is_active": True})
-        yield from self._memberships(person, account, account.email, managed)
+        self._members.append((person, account, account.email))
 
     # --- memberships -------------------------------------------------------------------------
 
@@ -177,14 +180,15 @@ class Decisions:
         }
 
     def _memberships(
-        self, person: Person | None, account: Account, email: str, managed: frozenset[str]
+        self, person: Person | None, account: Account | None, email: str, managed: frozenset[str]
     ) -> Iterator[Change]:
         wanted = set() if person is None else self._wanted(person)
-        there = managed.intersection(account.groups)
+        there = frozenset() if account is None else managed.intersection(account.groups)
+        user = email if account is None else account.id  # one just made has no id yet
         for group in sorted(wanted - there):
-            yield self._member(Op.ADD_MEMBER, email, group, account.id)
+            yield self._member(Op.ADD_MEMBER, email, group, user)
         for group in sorted(there - wanted):
-            yield self._member(Op.REMOVE_MEMBER, email, group, account.id)
+            yield self._member(Op.REMOVE_MEMBER, email, group, user)
 
     def _member(self, op: Op, email: str, group: str, user: int | str) -> Change:
         values = {"user": user, "group": group}
@@ -195,7 +199,7 @@ class Decisions:
 
     # --- those who aren't ----------------------------------------------------------------------
 
-    def _gone(self, account: Account, managed: frozenset[str]) -> Iterator[Change]:
+    def _gone(self, account: Account) -> Iterator[Change]:
         """Somebody who is in no mapped group: left the groups, or left altogether."""
         if account.protected or not account.is_active or not self._concerns(account.email):
             return
@@ -217,7 +221,7 @@ class Decisions:
                 why="is in no mapped group" if here else "is gone from the directory, or disabled there",
             )
             return
-        yield from self._memberships(None, account, account.email, managed)
+        self._members.append((None, account, account.email))
 
     # --- small things --------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,15 @@ class Stage:
             message=found.result_message,
             rows=rows,
         )
+
+    def took(self, job_id: int) -> timedelta:
+        """How long a job ran."""
+        with self.database.read() as c:
+            found = listing.one(c, job_id)
+        assert found is not None
+        assert found.started is not None
+        assert found.finished is not None
+        return timedelta(microseconds=found.finished - found.started)
 
     def succeed(self, **job: Any) -> list[str]:
         """Synchronise, which has to go well; what was done."""
