@@ -138,7 +138,7 @@ class Source:
         if by_login or extra or len(by_dn) > _FEW:
             yield from self._among_all(by_dn, by_login, extra)
             return
-        for dn, bits_of_dn in by_dn.items():
+        for dn, bits_of_dn in sorted(by_dn.items()):  # the same order in a preview and its run
             if names.is_below(dn, self._params.base_dn):
                 for entry in self._directory.search(dn, PERSON, self._attributes, scope=Scope.BASE):
                     yield entry, bits_of_dn
