@@ -204,6 +204,9 @@ class Safety(Section):
     destructive_floor: int = Field(5, ge=0, description="at or below it counts and shares stop nothing")
     max_pass_share: Share = Field(1.0, description="of the tasks covered that may turn to pass in one run")
     max_creates: int = Field(0, ge=0, description="creations in one run outside; 0 = without limit")
+    max_creates_later: int = Field(
+        100, ge=0, description="the same once a run of the connection has succeeded; 0 = without limit"
+    )
     unverified_tls: Where = Field(
         Where.LOOPBACK,
         description='TLS without a look at the certificate, for connections that ask for it: "refuse", '
@@ -260,6 +263,37 @@ class Metrics(Section):
     )
     connections: int = Field(
         1000, ge=0, description="with more connections than this, none has series of its own"
+    )
+
+
+class Provider(Section):
+    """One side of a datasync job: a workbook, or a directory."""
+
+    workbook: str = Field("", description="path of a workbook below one of [datasync] folders")
+    servers: str = Field("", description='directory servers, as "dc1.example.com, dc2.example.com:636"')
+    security: Literal["ldaps", "starttls", "clear"] = Field("ldaps", description="how the wire is protected")
+    bind_dn: str = Field("", description="account that writes")
+    password: str = Field(
+        "", repr=False, description='its password: "file:/path", "env:NAME" or "credential:NAME"'
+    )
+    ca_bundle: str = Field("", description="file with the authorities that the certificate is held against")
+    verify: bool = Field(True, description="hold the servers' certificates against authorities and names")
+    container: str = Field("", description="DN below which objects are kept, where a job names none")
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> "Provider":
+        if bool(self.workbook) == bool(self.servers):
+            msg = "a provider is a workbook or a directory: set one of workbook and servers"
+            raise ValueError(msg)
+        return self
+
+
+class Datasync(Section):
+    """Excel to a directory."""
+
+    folders: list[str] = Field([], description="folders that workbooks may be in")
+    password_folder: str = Field(
+        "", description='where made passwords are announced; "" = passwords in state_dir'
     )
 
 
@@ -357,6 +391,8 @@ class Settings(Section):
     retention: Retention = Retention()
     metrics: Metrics = Metrics()
     remote: dict[RemoteName, Remote] = {}
+    datasync: Datasync = Datasync()
+    provider: dict[str, Provider] = {}
     plugins: Plugins = Plugins()
     log: Log = Log()
     connection: list[Declaration] = []
@@ -489,6 +525,8 @@ def _unknown(path: list[str]) -> str:
     for name in path[:-1]:
         if name == "remote" and model is Settings:
             model = Remote
+        elif name == "provider" and model is Settings:
+            model = Provider
         elif not name.isdecimal() and name in model.model_fields:
             model = model.model_fields[name].annotation
             model = next(iter(get_args(model)), model)  # of a list what it is of

@@ -151,6 +151,7 @@ class Worker:
                 keeps=_keeps(connector),
                 totals=context.totals,
                 sentences=context.sentences,
+                warnings=context.warnings,
                 memory=context.remembered,
             )
         )
