@@ -15,7 +15,7 @@ from typing import Protocol
 import sqlalchemy as sa
 import structlog
 
-from runner.engine import settling
+from runner.engine import remote_jobs, settling
 from runner.engine.attempt import Attempt, Result
 from runner.engine.ledger import Ledger
 from runner.engine.talk import Surroundings, Talk
@@ -195,7 +195,9 @@ class Slot(threading.Thread):
             return _GIVEN_BACK[claims.hand_back(c, job=claim.job, now=now)]
         if again_at is not None:
             why = f"Waits for another attempt: {result.message}"
-            if claims.put_off(c, job=claim.job, until=again_at, why=why, now=now):
+            if claims.put_off(
+                c, job=claim.job, until=again_at, why=why, now=now, counted=result.waits is None
+            ):
                 return Recorded.PUT_OFF
         finished = claims.finish(
             c,
@@ -212,6 +214,8 @@ class Slot(threading.Thread):
     def _again_at(self, claim: Claim, result: Result | None) -> datetime | None:
         """When a job is tried again whose other side asked for later; None = it has its result."""
         limits, tried = self._engine.settings.engine, claim.job.retries
+        if result is not None and result.waits is not None:
+            return self._engine.clock() + result.waits
         if result is None or result.later is None or tried >= limits.retries:
             return None
         own = min(limits.retry_delay * 2.0 ** min(tried, 20), _LONGEST_DELAY)
@@ -235,6 +239,9 @@ class Slot(threading.Thread):
     def _attempt(self, claim: Claim) -> Result:
         attempt: Attempt | None = None
         try:
+            unwanted = remote_jobs.unwanted(claim, self._engine.surroundings)
+            if unwanted is not None:
+                return unwanted
             talk = self._talk(claim, self._engine.settings.engine.job_timeout)
             attempt = Attempt(claim, talk, self._engine.surroundings)
             return attempt.run()
@@ -253,6 +260,13 @@ class Slot(threading.Thread):
         if not isinstance(error, RunnerError):
             self._log.error("attempt_failed", job=claim.job.id, exc_info=error)
         self._replace_worker()
+        if attempt is None and isinstance(error, RunnerError) and not isinstance(error, RunStopped):
+            return Result(
+                outcome=Outcome.FAILED,
+                reason=error.reason,
+                message=error.message,
+                detail=error.detail,
+            )
         if attempt is None:
             return Result(
                 outcome=Outcome.FAILED,

@@ -42,6 +42,7 @@ class FoundJob:
     last_run: str  # in one spelling, whatever the server's is
     attachment: str | None
     connection: FoundConnection
+    uuid: str | None = None  # of a server that tells it, which no restore makes twice
 
 
 def read_job(kind: Kind, row: dict[str, Any]) -> FoundJob:
@@ -60,6 +61,7 @@ def read_job(kind: Kind, row: dict[str, Any]) -> FoundJob:
         last_run=spelled(_text(row.get("last_run"))),
         attachment=None if attachment in (None, "") else str(attachment),
         connection=read_connection(kind, there),
+        uuid=None if row.get("uuid") is None else str(row["uuid"]),
     )
 
 

@@ -52,6 +52,8 @@ class Services:
     clock: Callable[[], datetime]  # aware UTC
     about: Callable[[], Mapping[str, Any]] = dict  # what a daemon that runs jobs says of itself
     ticking: Callable[[], bool] = lambda: True  # whether the scheduler makes progress
+    # Our history beside a remote server's, by its name; None = there is no such remote.
+    reconcile: Callable[[str], Mapping[str, Any] | None] = lambda _name: None
     metrics: Metrics = field(default_factory=Metrics)
 
     @property
