@@ -163,6 +163,7 @@ class Daemon:
                 clock=utc_now,
                 wake=self.engine.wake,
                 room=_CLAIMS_PER_SLOT * self.settings.engine.concurrency,
+                metrics=metrics,
             )
             self.engine.on_ended = self.remotes.wake
             stack.callback(self.remotes.stop)

@@ -67,6 +67,7 @@ class Poller(threading.Thread):
         clock: Callable[[], datetime],
         wake: Callable[[], None],
         room: int,
+        polled: Callable[[str], None],
     ) -> None:
         super().__init__(name=f"poller-{name}", daemon=True)
         self._remote = name
@@ -76,6 +77,7 @@ class Poller(threading.Thread):
         self._systems = systems
         self._clock = clock
         self._wake = wake
+        self._polled = polled
         self._server = Server(name, settings, network)
         self._stopping = threading.Event()
         self._log = structlog.get_logger(part="poller", remote=name)
@@ -110,9 +112,10 @@ class Poller(threading.Thread):
 
     def round(self) -> float:
         """One poll, whatever happens; how long to wait for the next, in seconds."""
-        wait = self._settings.poll_interval.total_seconds()
+        wait, outcome = self._settings.poll_interval.total_seconds(), "failed"
         try:
             self.poll()
+            outcome = "done"
             if self._hungry:
                 wait = min(wait, _SOON)
         except StoreError as error:
@@ -123,6 +126,7 @@ class Poller(threading.Thread):
                 wait = max(wait, error.retry_after)
         except Exception:  # noqa: BLE001 - the next poll tries again
             self._log.exception("poll_failed")
+        self._polled(outcome)
         return wait
 
     # --- a poll --------------------------------------------------------------------------

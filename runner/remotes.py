@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from runner import reconcile
 from runner.delivery import Deliverer
 from runner.errors import RunnerError, StoreError
+from runner.metrics import Metrics
 from runner.model.network import Network
 from runner.poller import Poller
 from runner.sdelements.server import Presence
@@ -22,6 +24,10 @@ from runner.store.database import Database
 
 _DAY = 86400.0  # seconds
 _JOIN = 10.0  # seconds that a request in hand is waited for
+
+
+def _count(metrics: Metrics, name: str, outcome: str) -> None:
+    metrics.count("runner_polls_total", remote=name, outcome=outcome)
 
 
 class Remotes:
@@ -37,6 +43,7 @@ class Remotes:
         clock: Callable[[], datetime],
         wake: Callable[[], None],
         room: int,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._network = network
@@ -56,6 +63,7 @@ class Remotes:
                 clock=clock,
                 wake=wake,
                 room=room,
+                polled=partial(_count, metrics, name),
             )
             for name, one in settings.items()
         }
