@@ -155,8 +155,8 @@ class Talk:
         if self.remote is None:
             return answer(self._around.database, self._claim.connection.project_id, ask)
         if ask.what == "tasks":
-            rows, following = self.remote.tasks(after=ask.after, limit=PAGE)
-            return encode("page", rows=rows, next=following)
+            tasks, cursor = self.remote.tasks(after=ask.after, limit=PAGE)
+            return encode("page", rows=tasks, next=cursor)
         if ask.what == "project":
             return encode("page", rows=[self.remote.project()], next=None)
         raise ConfigRejected(f"A remote server's {ask.what} can't be read by runs yet.")
