@@ -19,7 +19,7 @@ import structlog
 from runner.errors import AccessDenied, Refused, RunnerError, StoreError, TryLater
 from runner.model.jobs import Kind
 from runner.model.network import Network
-from runner.sdelements.jobs import FoundJob
+from runner.sdelements.jobs import FoundJob, run_of
 from runner.sdelements.server import Presence, Server
 from runner.sdelements.wire import TokenRefused
 from runner.settings import Remote
@@ -248,7 +248,7 @@ class Deliverer(threading.Thread):
             if error.status != _CONFLICT:
                 raise
         job = self._server.job(letter.kind, ident)
-        if job is None or f"run {job.uuid}" != letter.seen:
+        if job is None or job.uuid != run_of(letter.seen):
             return self._add_row(letter)  # the server was restored: the number is another job's now
         if job.ready:
             # The lease ran out and another did it, or a person ended it: that result is the one.

@@ -18,7 +18,7 @@ import structlog
 from runner.errors import AccessDenied, RunnerError, StoreError, TryLater
 from runner.model.jobs import Frequency, Kind
 from runner.model.network import Network
-from runner.sdelements.jobs import FoundConnection, FoundJob
+from runner.sdelements.jobs import FoundConnection, FoundJob, run_of, seen_as
 from runner.sdelements.server import Claimed, Presence, Server
 from runner.sdelements.taking import Connector, Verdict, connector_of, judge
 from runner.sdelements.wire import TokenRefused
@@ -176,7 +176,7 @@ class Poller(threading.Thread):
             return 0
         mine = RemoteJob(
             connection=self._kept(job.connection, system),
-            origin=Origin(remote_id=job.id, seen=f"run {claimed.uuid}", lease=str(claimed.attempt)),
+            origin=Origin(remote_id=job.id, seen=seen_as(claimed.uuid), lease=str(claimed.attempt)),
             automatic=job.automatic,
         )
         record = partial(_record, jobs=[mine], now=self._clock(), observing=False)
@@ -193,7 +193,9 @@ class Poller(threading.Thread):
             return
         self._held = time.monotonic()
         for one in held:
-            cancelled = self._server.hold(one.kind, one.remote_id, attempt=one.lease, lease=_LEASE)
+            cancelled = self._server.hold(
+                one.kind, one.remote_id, uuid=run_of(one.seen), attempt=one.lease, lease=_LEASE
+            )
             if cancelled:
                 self._database.write(partial(queue.cancel, job_id=one.job_id, now=self._clock()))
 

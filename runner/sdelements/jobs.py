@@ -89,6 +89,19 @@ def read_connection(kind: Kind, row: dict[str, Any]) -> FoundConnection:
     )
 
 
+_RUN = "run "
+
+
+def seen_as(uuid: str) -> str:
+    """What a claimed job is known by: its run, which no restore makes twice."""
+    return _RUN + uuid
+
+
+def run_of(seen: str | None) -> str:
+    """The run's id of a claimed job."""
+    return (seen or "").removeprefix(_RUN)
+
+
 def spelled(instant: str) -> str:
     """An instant in one spelling: UTC, with microseconds; what isn't one stays as it is."""
     try:

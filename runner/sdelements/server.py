@@ -145,18 +145,24 @@ class Server:
             for row in rows
         ]
 
-    def hold(self, kind: Kind, job_id: int, *, attempt: str, lease: int) -> bool | None:
+    def hold(self, kind: Kind, job_id: int, *, uuid: str, attempt: str, lease: int) -> bool | None:
         """Hold a claimed job for longer; whether it is to be cancelled, None if it isn't held any more."""
         try:
-            body: Json = {"attempt": int(attempt), "lease": lease}
+            body: Json = {"uuid": uuid, "attempt": int(attempt), "lease": lease}
             told = self.wire.send("POST", f"jobs/{kind.value}/{job_id}/heartbeat/", body)
         except Refused:
             return None
         return bool(told.get("cancel_requested"))
 
-    def end_claimed(self, kind: Kind, job_id: int, *, attempt: str, succeeded: bool, message: str) -> int:
-        """Tell how a claimed job ended; said again, the server answers as the first time."""
-        body: Json = {"attempt": int(attempt), "succeeded": succeeded, "result_message": message}
+    def end_claimed(
+        self, kind: Kind, job_id: int, *, uuid: str, attempt: str, succeeded: bool, message: str
+    ) -> int:
+        """Tell how a claimed job ended; said again, the server answers as the first time.
+
+        ``uuid`` is the run's: after a restore the same number and attempt may be another's.
+        """
+        body: Json = {"uuid": uuid, "attempt": int(attempt), "succeeded": succeeded}
+        body["result_message"] = message
         return int(self.wire.send("PATCH", f"jobs/{kind.value}/{job_id}/", body)["id"])
 
     # --- connections ----------------------------------------------------------------------
