@@ -31,7 +31,7 @@ from runner.store.queue import Origin
 
 _CONNECTIONS_EVERY = 10  # polls between two looks at the connections themselves
 _SOON = 1.0  # seconds until the next poll, if there was no room for all there is
-_LEASE = 300  # seconds for which a claimed job is held
+_LEASE = 60  # seconds for which a claimed job is held; an answer that gets lost costs as long
 _MOST_CLAIMED = 50  # jobs in one claim
 _AGENT_EVERY = 300.0  # seconds between two words about ourselves
 _STUCK = 600.0  # seconds in one poll after which it makes no progress
@@ -83,7 +83,7 @@ class Poller(threading.Thread):
         self._log = structlog.get_logger(part="poller", remote=name)
         self._beat = time.monotonic()
         self._flags: dict[tuple[Kind, int], bool | None] = {}  # whether a connection is inaccessible
-        self._claims = settings.take == "auto" and settings.mode == "run"  # until the server says no
+        self._claims = settings.take == "claims" and settings.mode == "run"  # until the server says no
         self._room = room
         self._held = 0.0
         self._hungry = False  # whether the server may have more for us than there was room for
