@@ -207,6 +207,8 @@ class Poller(threading.Thread):
                 raise
             self.seen.unserved[kind, 0] = f"all jobs of the kind {kind.value}: {error.message}"
             return 0
+        if kind in self._server.unreadable:
+            self.seen.unserved[kind, -1] = f"a job of the kind {kind.value}: {self._server.unreadable[kind]}"
         mine = [job for job in map(self._ours, found) if job is not None]
         if not mine:
             return 0

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from runner.engine.attempt import Result
 from runner.engine.talk import Surroundings
-from runner.errors import Reason, TryLater
+from runner.errors import Reason, RunnerError
 from runner.model.jobs import Claim, Outcome
 from runner.store import outbox
 from runner.store.outbox import Delivery, Settled
@@ -29,7 +29,7 @@ def unwanted(claim: Claim, around: Surroundings) -> Result | None:
         return None
     try:
         why = around.remotes.unwanted(remote, letter.kind, letter.remote_id, letter.seen)
-    except TryLater as error:
+    except RunnerError as error:  # whatever it answers, it has to be asked again
         return Result(outcome=Outcome.FAILED, reason=error.reason, message=error.message, waits=_AWAY)
     if why is None:
         return None

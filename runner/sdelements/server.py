@@ -68,6 +68,7 @@ class Server:
     def __init__(self, name: str, settings: Remote, network: Network) -> None:
         self.name = name
         self.wire = Wire(name, settings, network)
+        self.unreadable: dict[Kind, str] = {}  # why a job of the last listing was left out
 
     def close(self) -> None:
         """Let go of its connections."""
@@ -77,8 +78,13 @@ class Server:
 
     def pending(self, kind: Kind) -> Iterator[FoundJob]:
         """Jobs that have no result yet. The filter is looked at again: not every server has it."""
+        self.unreadable.pop(kind, None)
         for row in self.wire.rows(f"jobs/{kind.value}/", ready="false"):
-            job = read_job(kind, row)
+            try:
+                job = read_job(kind, row)
+            except BadInput as error:
+                self.unreadable[kind] = error.message  # it spoils no other
+                continue
             if not job.ready:
                 yield job
 
