@@ -67,15 +67,6 @@ CATALOGUE: Mapping[str, Metric] = {
         "When the configuration in force was read."
     ),
     "runner_slots": _gauge("Jobs that can run at the same time here."),
-    "runner_polls_total": _counter(
-        "Looks for jobs at a remote server, by outcome: success or failed.", "remote", "outcome"
-    ),
-    "runner_poll_last_success_timestamp_seconds": _gauge(
-        "When a remote server was last looked at with success; absent if it never was.", "remote"
-    ),
-    "runner_results_undelivered": _gauge(
-        "Results of finished jobs that a remote server hasn't been given yet.", "remote"
-    ),
     "runner_jobs_started_total": _counter(
         "Runs that began here; a job that is taken up again counts again.", "system"
     ),
@@ -122,6 +113,19 @@ CATALOGUE: Mapping[str, Metric] = {
     "runner_schedule_enqueued_total": _counter("Jobs that the scheduler made."),
     "runner_schedule_missed_total": _counter(
         "Slots that passed without a job of their own, because the scheduler came late."
+    ),
+    "runner_polls_total": _counter(
+        "Looks for work at a remote server, by outcome: done or failed.", "remote", "outcome"
+    ),
+    "runner_poll_last_success_timestamp_seconds": _gauge(
+        "When a remote server was last asked for work and answered; absent if it never did.", "remote"
+    ),
+    "runner_results_undelivered": _gauge(
+        "Results of finished jobs that a remote server hasn't got yet.", "remote"
+    ),
+    "runner_results_refused": _gauge("Results that a remote server will never take.", "remote"),
+    "runner_connections_unserved": _gauge(
+        "Connections of a remote server that nobody runs, for want of a connector or a right.", "remote"
     ),
     "runner_changes_total": _counter(
         "Changes of jobs that ended here, by what became of them: done, failed, skipped or unknown.",

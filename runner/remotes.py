@@ -1,13 +1,18 @@
 """All remote servers together: a poller and a delivery for each."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
+import structlog
+
+from runner import reconcile
 from runner.delivery import Deliverer
-from runner.errors import StoreError
+from runner.errors import RunnerError, StoreError
 from runner.metrics import Metrics
 from runner.model.network import Network
 from runner.poller import Poller
@@ -17,7 +22,12 @@ from runner.settings import Remote
 from runner.store import outbox
 from runner.store.database import Database
 
+_DAY = 86400.0  # seconds
 _JOIN = 10.0  # seconds that a request in hand is waited for
+
+
+def _count(metrics: Metrics, name: str, outcome: str) -> None:
+    metrics.count("runner_polls_total", remote=name, outcome=outcome)
 
 
 class Remotes:
@@ -32,8 +42,14 @@ class Remotes:
         systems: Callable[[], Mapping[str, Connector]],
         clock: Callable[[], datetime],
         wake: Callable[[], None],
-        metrics: Metrics | None = None,
+        room: int,
+        metrics: Metrics,
     ) -> None:
+        self._settings = settings
+        self._network = network
+        self._clock = clock
+        self._ended = threading.Event()
+        self._log = structlog.get_logger(part="remotes")
         self._database = database
         self.presences = {name: Presence(name) for name in settings}
         self.pollers = {
@@ -46,7 +62,8 @@ class Remotes:
                 systems=systems,
                 clock=clock,
                 wake=wake,
-                metrics=metrics,
+                room=room,
+                polled=partial(_count, metrics, name),
             )
             for name, one in settings.items()
         }
@@ -60,6 +77,8 @@ class Remotes:
     def start(self) -> None:
         """Begin to poll and to deliver."""
         self._started = True
+        if len(self.deliverers) < len(self.pollers):
+            threading.Thread(target=self._compare_daily, name="comparison", daemon=True).start()
         for thread in (*self.pollers.values(), *self.deliverers.values()):
             thread.start()
 
@@ -80,6 +99,7 @@ class Remotes:
 
     def stop(self, *, deadline: float = 0.0) -> None:
         """End all loops; what is due is delivered first, for ``deadline`` seconds at the most."""
+        self._ended.set()
         self.stop_polling()
         for deliverer in self.deliverers.values():
             deliverer.end()
@@ -104,6 +124,27 @@ class Remotes:
         """Whether any result waits to be delivered."""
         with self._database.read() as c:
             return any(outbox.counts(c, name)["undelivered"] for name in self.deliverers)
+
+    def reconcile(self, name: str, since: timedelta = reconcile.SINCE) -> dict[str, Any] | None:
+        """Our history beside a server's; None if there is no such remote."""
+        settings = self._settings.get(name)
+        if settings is None:
+            return None
+        found = reconcile.look(
+            name, settings, self._database, network=self._network, now=self._clock(), since=since
+        )
+        return reconcile.told(found)
+
+    def _compare_daily(self) -> None:
+        """Tell, once a day, how what was only planned compares with what was done over there."""
+        while not self._ended.wait(_DAY):
+            for name in self.pollers.keys() - self.deliverers.keys():
+                try:
+                    found = self.reconcile(name, timedelta(days=1))
+                except RunnerError as error:
+                    self._log.warning("remote_was_not_compared", remote=name, why=error.message)
+                else:
+                    self._log.info("remote_was_compared", remote=name, **(found or {}))
 
     def status(self) -> list[dict[str, Any]]:
         """What a person wants to know of each."""

@@ -325,9 +325,9 @@ class Remote(Section):
         [Kind.ALM, Kind.ANALYSIS, Kind.LDAP], description="families of jobs that are looked for"
     )
     systems: list[str] = Field([], description="systems that are run here; none named = all there are")
-    take: Literal["auto", "inaccessible", "pending"] = Field(
+    take: Literal["auto", "claims", "inaccessible", "pending"] = Field(
         "auto",
-        description="auto = by claims if offered, else what is inaccessible to the server, else all pending",
+        description="auto = what the server can't reach, or all if it doesn't tell; claims = by leases",
     )
     mode: Literal["run", "observe"] = Field(
         "run", description="observe = plan everything, write and post nothing, and compare"

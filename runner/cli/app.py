@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from runner import __version__
-from runner.cli import check, config, connections, db, jobs, journal, pause, status, tokens, upload
+from runner.cli import (
+    check,
+    config,
+    connections,
+    db,
+    jobs,
+    journal,
+    pause,
+    reconcile,
+    status,
+    tokens,
+    upload,
+)
 from runner.cli import run as running
 from runner.cli.command import EXIT_CODES
 
@@ -51,6 +63,7 @@ app.command("check")(check.check)
 app.command("status")(status.status)
 app.command("pause")(pause.pause)
 app.command("resume")(pause.resume)
+app.command("reconcile")(reconcile.reconcile)
 app.command("upload")(upload.upload)
 app.add_typer(jobs.app)
 app.add_typer(connections.app)

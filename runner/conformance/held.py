@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -26,25 +27,30 @@ class Held:
     """What the kit is told of the connector."""
 
     world: ClassVar[type[World]] = World
-    """What the tests run in; another class could put the platform on a remote server."""
+    """What the tests run in; ``runner.conformance.remote_world`` has the one at a remote server."""
 
     @pytest.fixture
     def new_world(
         self, request: pytest.FixtureRequest, tmp_path: Path, conformance_daemons: Daemons
-    ) -> NewWorld:
+    ) -> Iterator[NewWorld]:
         """Give a function that makes worlds; skip what the arena is exempt from."""
         why = self.arena.exempt.get(request.function.__name__)
         if why is not None:
             pytest.skip(why)
         numbers = itertools.count()
+        made: list[World] = []
 
         def make(*, seed: int = 1) -> World:
-            return self.world(
+            world = self.world(
                 tmp_path / f"world-{next(numbers)}",
                 self.arena,
                 conformance_daemons,
                 seed=seed,
                 plugins=os.environ.get("RUNNER__PLUGINS__PATH", ""),
             )
+            made.append(world)
+            return world
 
-        return make
+        yield make
+        for world in made:
+            world.close()

@@ -1,6 +1,7 @@
 """The platform's side of an arena: the project's things as they stand, and people at work."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ itself, as numbers and times, stays out: two worlds that took the same way are e
 JOB = "<job>"
 """Stands for the id of whichever job, in keys and values that are compared."""
 
+_RUN = re.compile(r" #[0-9a-f]{32}$")
 _ALL = Cut(limit=100_000)
 _STATUSES = ("TS1", "TS2", "TS3")
 
@@ -41,8 +43,17 @@ class Platform:
                 sessions = tasks.session_page(c, self.project_id, _ALL)
         finally:
             database.close()
-        # Their keys end with the job's id, see runner.findings.verdicts.
-        return found | {f"{each.analysis_ref}#{JOB}": {"type": each.analysis_type} for each in sessions}
+        # Their keys end with the job's id, see runner.findings.verdicts; a remote server's names do as well.
+        refs = [(_RUN.sub("", each.analysis_ref), each.analysis_type) for each in sessions]
+        return found | {f"{ref}#{JOB}": {"type": kind} for ref, kind in refs}
+
+    def write(self, write: Callable[[sa.Connection], object]) -> None:
+        """Change what is on the platform."""
+        database = open_database(self._url)
+        try:
+            database.write(write)
+        finally:
+            database.close()
 
     def _task(self, c: sa.Connection, entry: tasks.TaskEntry) -> dict[str, Any]:
         notes = tasks.note_page(c, entry.row_id, _ALL)

@@ -74,32 +74,41 @@ class World:
     def __init__(self, home: Path, arena: type[Arena], daemons: Daemons, *, seed: int, plugins: str) -> None:
         self.state_dir = home / "state"
         self.log = home / "daemon.log"
+        self.settings: dict[str, Any] = {}  # of its daemons, beyond those that all have
         self._daemons = daemons
         self._plugins = plugins
         self._quiet_until = daemons.said.stat().st_size
         (self.state_dir / "uploads").mkdir(parents=True)
         (home / "arena").mkdir()
         shutil.copyfile(daemons.empty_store, self.state_dir / "runner.db")
-        platform = Platform(self.state_dir / "runner.db", self._write(_add_project))
+        platform = self._found(home)
         chance = Random(seed)  # noqa: S311 - it guards nothing, it repeats itself
         self.arena = arena(home / "arena", platform, chance)
-        with self._open() as database:
-            now = utc_now()
-            if self.arena.tasks():
-                database.write(lambda c: tasks.add(c, platform.project_id, self.arena.tasks(), now=now))
-            self.connection_id = database.write(
-                lambda c: connections.create(
-                    c,
-                    kind=arena.kind,
-                    system=arena.system,
-                    alias=arena.system,
-                    command="",
-                    project_id=platform.project_id,
-                    params={},
-                    now=now,
-                )
-            )
+        if self.arena.tasks():
+            platform.write(lambda c: tasks.add(c, platform.project_id, self.arena.tasks(), now=utc_now()))
+        self.connection_id = self._write(lambda c: self._connect(c, platform.project_id))
         self.arena.build()
+
+    def _found(self, _home: Path) -> Platform:
+        """Make the platform, with an empty project on it."""
+        store = self.state_dir / "runner.db"
+        return Platform(store, self._write(add_project))
+
+    def _connect(self, c: sa.Connection, project_id: int) -> int:
+        """Add the connection of that project; its number."""
+        return connections.create(
+            c,
+            kind=self.arena.kind,
+            system=self.arena.system,
+            alias=self.arena.system,
+            command="",
+            project_id=project_id,
+            params={},
+            now=utc_now(),
+        )
+
+    def close(self) -> None:
+        """Let go of what was opened for it."""
 
     # --- the store -----------------------------------------------------------------------
 
@@ -166,6 +175,7 @@ class World:
                 "safety": dict(safety),
                 "plugins": {"allow": [self.arena.system], "path": self._plugins},
                 "log": {"level": "debug", "format": "json"},
+                **self.settings,
             },
             log=self.log,
             faultpoint=faultpoint,
@@ -242,7 +252,8 @@ def differing(one: State, other: State) -> set[str]:
     return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
 
 
-def _add_project(c: sa.Connection) -> int:
+def add_project(c: sa.Connection) -> int:
+    """Add a project with what it belongs to; its number."""
     now = utc_now()
     unit = work.create_business_unit(c, name="Conformance", now=now)
     assert unit is not None  # the store is empty

@@ -18,7 +18,7 @@ from runner.engine.cleaning import TAINTED
 from runner.engine.ledger import Ledger
 from runner.engine.making import Making
 from runner.engine.talk import ConnectorFailed, Surroundings, Talk, out_of_turn
-from runner.errors import Internal, Reason, RunnerError, SettingsInvalid
+from runner.errors import Internal, Reason, RunnerError, SettingsInvalid, TryLater
 from runner.log import redactor
 from runner.messages import Findings, Plan, Planned, PlanRow, Read
 from runner.model.changes import ChangeState
@@ -39,6 +39,7 @@ class Result:
     tallies: Sequence[changes.Tally] = ()  # what became of its changes
     detail: str | None = None  # for the log
     later: timedelta | None = None  # the other side asks for another attempt after this long
+    waits: timedelta | None = None  # it wasn't begun, for the server that wants it is away; try after this
 
 
 class Attempt:
@@ -207,6 +208,8 @@ class Attempt:
                 later = timedelta(seconds=told.retry_after or 0) if told.later else None
             case RunnerError():
                 reason, text, detail = error.reason, error.message, error.detail
+                if isinstance(error, TryLater):  # of a remote server's platform
+                    later = timedelta(seconds=error.retry_after or 0)
             case _:
                 reason, detail = Reason.INTERNAL, None
                 text = f"The daemon has a defect ({type(error).__name__}); its log has the details."

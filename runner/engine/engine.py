@@ -28,6 +28,7 @@ from runner.messages import encode
 from runner.metrics import NO_REASON, Metrics
 from runner.model.changes import ChangeState
 from runner.model.jobs import Claim, Connection, Outcome
+from runner.sdelements.side import RemoteSide
 from runner.settings import Settings
 from runner.store import claims, facts, queue, rescue
 from runner.store.database import Database
@@ -80,6 +81,7 @@ class Engine:
             systems=self.systems,
             uploads=str(settings.state_dir / "uploads"),
             memory_limit=settings.engine.memory_limit,
+            remotes=RemoteSide(settings.remote, settings.safety.network()),
         )
         self.timetable = settings.scheduler.timetable()
         self.probes = Probes(self.factory)

@@ -6,6 +6,7 @@ committed with the next batch's intention, so that a batch costs one commit.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -13,10 +14,11 @@ import sqlalchemy as sa
 
 from runner.engine.ledger import Ledger
 from runner.engine.talk import PAGE, Surroundings, Talk, out_of_turn
-from runner.errors import Internal
+from runner.errors import Internal, Refused
 from runner.messages import OutcomeRow, Outcomes, PlanRow, encode
 from runner.model.changes import ASSIGNED, ChangeState, StoredChange, Target
 from runner.model.jobs import Job
+from runner.sdelements.platform import Known, Platform
 from runner.store import changes, platform
 from runner.store.values import from_json
 
@@ -57,7 +59,10 @@ class Making:
             return changes.page(c, self._job.id, destructive=destructive, after=after, limit=PAGE)
 
     def _on_platform(self, rows: list[StoredChange]) -> None:
-        """Write the batch and its outcomes in one transaction."""
+        """Write the batch and its outcomes in one transaction; a remote one's as those outside."""
+        if self._talk.remote is not None:
+            self._on_remote(self._talk.remote, rows)
+            return
 
         def write(c: sa.Connection) -> list[OutcomeRow]:
             now = self._around.clock()
@@ -74,6 +79,20 @@ class Making:
             return outcomes
 
         self._keep_assigned(rows, self._ledger.write(write))
+
+    def _on_remote(self, remote: Platform, rows: list[StoredChange]) -> None:
+        self._ledger.flush(intend=[row.sequence for row in rows])
+        outcomes = remote.apply(rows, resolve=self._resolved)
+        self._ledger.note([self._talk.cleaner.outcome(row) for row in outcomes])
+        self._keep_assigned(rows, outcomes)
+
+    def _resolved(self, row: StoredChange, known: Known) -> StoredChange:
+        """A change with what the server gave to earlier ones filled in."""
+        assigned = {**self._assigned, **known}
+        why = platform.missing(row.after, assigned)
+        if why is not None:
+            raise Refused(why)
+        return replace(row, after=platform.resolve(row.after, assigned))
 
     def _outside(self, rows: list[StoredChange], batch_size: int | None) -> None:
         if batch_size is None:

@@ -10,7 +10,7 @@ from typing import Any
 from runner.engine.ledger import Ledger
 from runner.engine.talk import PAGE, Surroundings, Talk
 from runner.messages import CurrentIs, OutcomeRow, Planned, encode
-from runner.model.changes import ASSIGNED, GENERATED, ChangeState, StoredChange, values_to_json
+from runner.model.changes import ASSIGNED, GENERATED, ChangeState, StoredChange, Target, values_to_json
 from runner.model.jobs import Job
 from runner.store import changes
 from runner.store.values import from_json
@@ -27,9 +27,12 @@ def settle_intended(job: Job, *, talk: Talk, ledger: Ledger, around: Surrounding
     talk.begin(first=1, resume_only=True)
     ledger.keeps = talk.expect(Planned).keeps
     after = 0
-    while rows := _page(job, around, after):
-        after = rows[-1].sequence
+    while page := _page(job, around, after):
+        after = page[-1].sequence
         outcomes: list[OutcomeRow] = []
+        rows = [row for row in page if row.target is Target.OUTSIDE]
+        if talk.remote is not None and len(rows) < len(page):
+            outcomes += talk.remote.settle([row for row in page if row.target is Target.PLATFORM])
         for kind, group in groupby(rows, key=lambda change: change.kind):
             batch = list(group)
             talk.send(encode("current_of", kind=kind, keys=[row.key for row in batch]))

@@ -16,7 +16,7 @@ from typing import Protocol
 import sqlalchemy as sa
 import structlog
 
-from runner.engine import declared, settling
+from runner.engine import declared, remote_jobs, settling
 from runner.engine.attempt import Attempt, Result
 from runner.engine.ledger import Ledger
 from runner.engine.talk import Surroundings, Talk
@@ -196,7 +196,9 @@ class Slot(threading.Thread):
             return _GIVEN_BACK[claims.hand_back(c, job=claim.job, now=now)]
         if again_at is not None:
             why = f"Waits for another attempt: {result.message}"
-            if claims.put_off(c, job=claim.job, until=again_at, why=why, now=now):
+            if claims.put_off(
+                c, job=claim.job, until=again_at, why=why, now=now, counted=result.waits is None
+            ):
                 return Recorded.PUT_OFF
         finished = claims.finish(
             c,
@@ -213,6 +215,8 @@ class Slot(threading.Thread):
     def _again_at(self, claim: Claim, result: Result | None) -> datetime | None:
         """When a job is tried again whose other side asked for later; None = it has its result."""
         limits, tried = self._engine.settings.engine, claim.job.retries
+        if result is not None and result.waits is not None:
+            return self._engine.clock() + result.waits
         if result is None or result.later is None or tried >= limits.retries:
             return None
         own = min(limits.retry_delay * 2.0 ** min(tried, 20), _LONGEST_DELAY)
@@ -237,6 +241,9 @@ class Slot(threading.Thread):
         attempt: Attempt | None = None
         stored, systems = claim.connection, self._engine.surroundings.systems
         try:
+            unwanted = remote_jobs.unwanted(claim, self._engine.surroundings)
+            if unwanted is not None:
+                return unwanted
             claim = replace(claim, connection=declared.resolved(stored, systems))
             talk = self._talk(claim, self._engine.settings.engine.job_timeout)
             attempt = Attempt(claim, talk, self._engine.surroundings)
@@ -262,6 +269,13 @@ class Slot(threading.Thread):
         if attempt is None and isinstance(error, SettingsInvalid):
             text = f"{error.message} Nothing was done; put the secret in place and run the connection again."
             return Result(outcome=Outcome.FAILED, reason=error.reason, message=text)
+        if attempt is None and isinstance(error, RunnerError) and not isinstance(error, RunStopped):
+            return Result(
+                outcome=Outcome.FAILED,
+                reason=error.reason,
+                message=error.message,
+                detail=error.detail,
+            )
         if attempt is None:
             return Result(
                 outcome=Outcome.FAILED,

@@ -16,10 +16,12 @@ from runner.engine.catalogue import System
 from runner.engine.cleaning import Cleaner, secrets_of
 from runner.engine.providers import resolved
 from runner.engine.workers import Budget, Wake, Worker
-from runner.errors import Internal, RunnerError
+from runner.errors import ConfigRejected, Internal, RunnerError
 from runner.log import redactor
 from runner.messages import Ask, Failed, FromWorker, LogLine, Progress, encode
 from runner.model.jobs import Claim, Connection, Kind
+from runner.sdelements.platform import Platform
+from runner.sdelements.side import RemoteSide
 from runner.settings import Safety, Settings
 from runner.store import claims, job_log, links, mappings, people, platform
 from runner.store.database import Database
@@ -43,7 +45,7 @@ class ConnectorFailed(RunnerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all runs share: the store, the clock, the settings, where files are."""
+    """What all runs share: the store, the clock, the settings, where files are, remote servers."""
 
     database: Database
     clock: Callable[[], datetime]
@@ -52,6 +54,18 @@ class Surroundings:
     systems: Callable[[], Mapping[str, System]]
     uploads: str
     memory_limit: int  # bytes
+    remotes: RemoteSide
+
+
+def remote_platform(claim: Claim, around: Surroundings) -> Platform | None:
+    """The platform of a remote server's job; None if it is the embedded one."""
+    name = claim.connection.remote
+    if name is None:
+        return None
+    if not around.remotes.knows(name):
+        msg = f"The connection belongs to [remote.{name}], which the configuration doesn't have any more."
+        raise ConfigRejected(msg)
+    return around.remotes.platform(claim.connection, run=claim.job.uuid)
 
 
 class Talk:
@@ -60,8 +74,10 @@ class Talk:
     def __init__(
         self, claim: Claim, worker: Worker, *, around: Surroundings, budget: Budget, wake: Wake
     ) -> None:
-        claim = replace(claim, connection=resolved(claim.connection, around.settings))
-        self._claim = claim
+        # From here on, for the run's own time: secrets that are kept at home are never stored.
+        at_home = around.remotes.at_home(claim.connection)
+        self._claim = claim = replace(claim, connection=resolved(at_home, around.settings))
+        self.remote = remote_platform(claim, around)
         self._worker = worker
         self._around = around
         self._budget = budget
@@ -139,7 +155,14 @@ class Talk:
             with self._around.database.read() as c:
                 rows, following = links.page(c, connection_id, ask.kind, after=ask.after_key, limit=PAGE)
             return encode("page", rows=rows, next=following)
-        return answer(self._around.database, self._claim.connection, ask, author=self._claim.job.user_id)
+        if self.remote is None:
+            return answer(self._around.database, self._claim.connection, ask, author=self._claim.job.user_id)
+        if ask.what == "tasks":
+            tasks, cursor = self.remote.tasks(after=ask.after, limit=PAGE)
+            return encode("page", rows=tasks, next=cursor)
+        if ask.what == "project":
+            return encode("page", rows=[self.remote.project()], next=None)
+        raise ConfigRejected(f"A remote server's {ask.what} can't be read by runs yet.")
 
     def _envelope(self, *, first: int, resume_only: bool) -> bytes:
         job, upload = self._claim.job, self._claim.upload

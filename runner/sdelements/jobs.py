@@ -42,6 +42,7 @@ class FoundJob:
     last_run: str  # in one spelling, whatever the server's is
     attachment: str | None
     connection: FoundConnection
+    uuid: str | None = None  # of a server that tells it, which no restore makes twice
 
 
 def read_job(kind: Kind, row: dict[str, Any]) -> FoundJob:
@@ -60,6 +61,7 @@ def read_job(kind: Kind, row: dict[str, Any]) -> FoundJob:
         last_run=spelled(_text(row.get("last_run"))),
         attachment=None if attachment in (None, "") else str(attachment),
         connection=read_connection(kind, there),
+        uuid=None if row.get("uuid") is None else str(row["uuid"]),
     )
 
 
@@ -85,6 +87,19 @@ def read_connection(kind: Kind, row: dict[str, Any]) -> FoundConnection:
         inaccessible=flag if isinstance(flag, bool) else None,
         is_file_upload=row.get("is_file_upload") is True,
     )
+
+
+_RUN = "run "
+
+
+def seen_as(uuid: str) -> str:
+    """What a claimed job is known by: its run, which no restore makes twice."""
+    return _RUN + uuid
+
+
+def run_of(seen: str | None) -> str:
+    """The run's id of a claimed job."""
+    return (seen or "").removeprefix(_RUN)
 
 
 def spelled(instant: str) -> str:

@@ -3,9 +3,9 @@
 import platform
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -54,12 +54,21 @@ class Presence:
                 self.why = self._since = None
 
 
+class Claimed(NamedTuple):
+    """A job that a server gave us for a while."""
+
+    job: FoundJob
+    uuid: str
+    attempt: int
+
+
 class Server:
     """The requests there are, each by what it is for. Each thread has its own."""
 
     def __init__(self, name: str, settings: Remote, network: Network) -> None:
         self.name = name
         self.wire = Wire(name, settings, network)
+        self.unreadable: dict[Kind, str] = {}  # why a job of the last listing was left out
 
     def close(self) -> None:
         """Let go of its connections."""
@@ -69,8 +78,13 @@ class Server:
 
     def pending(self, kind: Kind) -> Iterator[FoundJob]:
         """Jobs that have no result yet. The filter is looked at again: not every server has it."""
+        self.unreadable.pop(kind, None)
         for row in self.wire.rows(f"jobs/{kind.value}/", ready="false"):
-            job = read_job(kind, row)
+            try:
+                job = read_job(kind, row)
+            except BadInput as error:
+                self.unreadable[kind] = error.message  # it spoils no other
+                continue
             if not job.ready:
                 yield job
 
@@ -84,7 +98,7 @@ class Server:
     def job(self, kind: Kind, job_id: int) -> FoundJob | None:
         """One job, or None if there is none of this number."""
         try:
-            return read_job(kind, self.wire.get(f"jobs/{kind.value}/{job_id}/"))
+            return read_job(kind, self.wire.get(f"jobs/{kind.value}/{job_id}/", include="uuid"))
         except Refused as error:
             if error.status == NOT_FOUND:
                 return None
@@ -99,7 +113,6 @@ class Server:
         succeeded: bool,
         message: str,
         job_id: int | None,
-        lease: str | None,
         key: str,
     ) -> int:
         """Post a result as a finished row; the number of the row that has it."""
@@ -112,13 +125,51 @@ class Server:
         }
         if job_id is not None:
             body["id"] = job_id
-        if lease is not None:
-            body["lease"] = lease
         row = self.wire.send("POST", f"jobs/{kind.value}/", body, key=key)
         number = row.get("id")
         if not isinstance(number, int):
             raise BadInput(f"{self.wire.host} took a result and didn't tell where it is.")
         return number
+
+    # --- jobs by claims, where the server offers them ---------------------------------------
+
+    def claim(
+        self, kinds: Sequence[Kind], systems: Sequence[str], *, limit: int, lease: int
+    ) -> list[Claimed] | None:
+        """Take up to ``limit`` jobs for ``lease`` seconds; None if the server offers no claims to us."""
+        body: Json = {"kinds": [kind.value for kind in kinds], "limit": limit, "lease": lease}
+        if systems:
+            body["systems"] = list(systems)
+        try:
+            rows = self.wire.send("POST", "jobs/claim/", body).get("results", [])
+        except TokenRefused:
+            raise
+        except (Refused, AccessDenied):
+            return None
+        return [
+            Claimed(read_job(Kind(row["kind"]), row), uuid=str(row["uuid"]), attempt=int(row["attempt"]))
+            for row in rows
+        ]
+
+    def hold(self, kind: Kind, job_id: int, *, uuid: str, attempt: str, lease: int) -> bool | None:
+        """Hold a claimed job for longer; whether it is to be cancelled, None if it isn't held any more."""
+        try:
+            body: Json = {"uuid": uuid, "attempt": int(attempt), "lease": lease}
+            told = self.wire.send("POST", f"jobs/{kind.value}/{job_id}/heartbeat/", body)
+        except Refused:
+            return None
+        return bool(told.get("cancel_requested"))
+
+    def end_claimed(
+        self, kind: Kind, job_id: int, *, uuid: str, attempt: str, succeeded: bool, message: str
+    ) -> int:
+        """Tell how a claimed job ended; said again, the server answers as the first time.
+
+        ``uuid`` is the run's: after a restore the same number and attempt may be another's.
+        """
+        body: Json = {"uuid": uuid, "attempt": int(attempt), "succeeded": succeeded}
+        body["result_message"] = message
+        return int(self.wire.send("PATCH", f"jobs/{kind.value}/{job_id}/", body)["id"])
 
     # --- connections ----------------------------------------------------------------------
 

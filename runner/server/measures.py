@@ -1,9 +1,10 @@
 """``/metrics``: what was counted, and how everything is at this moment."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -76,14 +77,22 @@ def _of_process(services: Services) -> dict[str, Series]:
         "runner_slots": [({}, services.engine.status().get("slots", 0))],
         "runner_config_last_reload_successful": [({}, not configuration["refused"])] if configuration else [],
     }
-    remotes = [({"remote": str(one["name"])}, one) for one in about.get("remotes", ())]
-    found["runner_poll_last_success_timestamp_seconds"] = [
-        (name, _seconds(one["last_poll"])) for name, one in remotes if one["last_poll"] is not None
-    ]
-    found["runner_results_undelivered"] = [(name, one["undelivered"]) for name, one in remotes]
+    found |= _of_remotes(about.get("remotes") or [])
     if (loaded := configuration.get("loaded")) is not None:
         found["runner_config_last_reload_success_timestamp_seconds"] = [({}, _seconds(loaded))]
     return found
+
+
+def _of_remotes(remotes: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
+    names = [({"remote": str(one["name"])}, one) for one in remotes]
+    return {
+        "runner_poll_last_success_timestamp_seconds": [
+            (name, _seconds(one["last_poll"])) for name, one in names if one["last_poll"] is not None
+        ],
+        "runner_results_undelivered": [(name, one["undelivered"]) for name, one in names],
+        "runner_results_refused": [(name, one["refused"]) for name, one in names],
+        "runner_connections_unserved": [(name, len(one["unserved"])) for name, one in names],
+    }
 
 
 def _seconds(instant: str) -> float:

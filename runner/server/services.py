@@ -54,6 +54,8 @@ class Services:
     about: Callable[[], Mapping[str, Any]] = dict  # what a daemon that runs jobs says of itself
     ticking: Callable[[], bool] = lambda: True  # whether the scheduler makes progress
     store_refused: Callable[[StoreError], None] = lambda _error: None  # a commit found no room
+    # Our history beside a remote server's, by its name; None = there is no such remote.
+    reconcile: Callable[[str], Mapping[str, Any] | None] = lambda _name: None
     metrics: Metrics = field(default_factory=Metrics)
 
     @property

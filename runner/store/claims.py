@@ -293,8 +293,12 @@ def hand_back(c: sa.Connection, *, job: Job, now: datetime) -> State | None:
     return State.FINISHED if cancelled else None
 
 
-def put_off(c: sa.Connection, *, job: Job, until: datetime, why: str, now: datetime) -> bool:
+def put_off(
+    c: sa.Connection, *, job: Job, until: datetime, why: str, now: datetime, counted: bool = True
+) -> bool:
     """Make a running job of ours pending again, to be taken at ``until`` at the earliest.
+
+    Not ``counted``: it wasn't even begun.
 
     False if it isn't ours any more, or is asked to end.
     """
@@ -307,7 +311,7 @@ def put_off(c: sa.Connection, *, job: Job, until: datetime, why: str, now: datet
                 state=queue.PENDING,
                 owner=None,
                 lease_until=None,
-                retries=jobs.c.retries + 1,
+                retries=jobs.c.retries + (1 if counted else 0),
                 not_before=to_micros(until),
                 progress=why,
                 last_run=to_micros(now),

@@ -164,6 +164,38 @@ def origin(c: sa.Connection, job_id: int) -> Letter | None:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A claimed job that has no result yet."""
+
+    job_id: int
+    kind: Kind
+    remote_id: int
+    seen: str
+    lease: str
+
+
+def held(c: sa.Connection, remote: str) -> list[Held]:
+    """The jobs that a remote gave us for a while and that aren't finished."""
+    rows = c.execute(
+        sa.select(outbox.c.job_id, outbox.c.kind, outbox.c.remote_id, outbox.c.seen, outbox.c.lease)
+        .join(jobs, jobs.c.id == outbox.c.job_id)
+        .where(outbox.c.remote == remote, outbox.c.settled.is_(None), outbox.c.lease.is_not(None))
+        .where(jobs.c.state != "finished")
+        .order_by(outbox.c.job_id)
+    )
+    return [
+        Held(
+            job_id=row.job_id,
+            kind=Kind(row.kind),
+            remote_id=row.remote_id,
+            seen=row.seen,
+            lease=row.lease,
+        )
+        for row in rows
+    ]
+
+
 def row_is_taken(c: sa.Connection, remote: str, kind: Kind, result_id: int) -> bool:
     """Whether a row over there is known to hold another of our results."""
     query = sa.select(outbox.c.job_id).where(
@@ -204,3 +236,55 @@ def anything_due(c: sa.Connection) -> bool:
         .where(outbox.c.settled.is_(None), jobs.c.state == "finished")
     )
     return c.execute(query.limit(1)).first() is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One result of ours, as history: delivered, refused, dropped, or of a job that was only observed."""
+
+    job_id: int
+    kind: Kind
+    state: Delivery
+    remote_connection: int
+    result_id: int | None
+    remote_id: int | None
+    succeeded: bool
+    message: str
+    observed: bool
+
+
+def history(c: sa.Connection, remote: str, *, since: datetime) -> list[Entry]:
+    """All results of a remote's jobs that ended since then."""
+    rows = c.execute(
+        sa.select(
+            outbox.c.job_id,
+            outbox.c.kind,
+            outbox.c.state,
+            outbox.c.result_id,
+            outbox.c.remote_id,
+            jobs.c.outcome,
+            jobs.c.reason,
+            jobs.c.result_message,
+            jobs.c.preview,
+            connections.c.remote_id.label("remote_connection"),
+        )
+        .join(jobs, jobs.c.id == outbox.c.job_id)
+        .join(connections, connections.c.id == jobs.c.connection_id)
+        .where(outbox.c.remote == remote, jobs.c.finished >= to_micros(since))
+        .order_by(outbox.c.job_id)
+    )
+    return [
+        Entry(
+            job_id=row.job_id,
+            kind=Kind(row.kind),
+            state=Delivery(row.state),
+            remote_connection=row.remote_connection,
+            result_id=row.result_id,
+            remote_id=row.remote_id,
+            # A preview that says what would have stopped the run has a reason.
+            succeeded=row.outcome == "succeeded" and row.reason is None,
+            message=row.result_message,
+            observed=bool(row.preview),
+        )
+        for row in rows
+    ]

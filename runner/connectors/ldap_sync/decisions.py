@@ -192,7 +192,7 @@ class Decisions:
 
     def _member(self, op: Op, email: str, group: str, user: int | str) -> Change:
         values = {"user": user, "group": group}
-        what = {"kind": "membership", "key": f"{email} {group}", "subject": f"{email} in {group}"}
+        what: dict[str, Any] = {"kind": "membership", "key": f"{email} {group}", "subject": f"{email} in {group}"}
         if op is Op.ADD_MEMBER:
             return constructive(op, **what, after=values)
         return destructive(op, **what, before=values, after=None, proof=self.rules.members)

@@ -134,11 +134,20 @@ def _taken(c: sa.Connection, taken: Claim, style: JobStyle, until: int) -> Shown
     }
 
 
+def _named(c: sa.Connection, request: Request, fields: Fields) -> store.JobView:
+    """The job a path names; an agent that says which run it means is told if it is another by now."""
+    uuid = fields.text("uuid", null=True)
+    fields.done()
+    view = jobs.find(c, request, previews=False)
+    if uuid is not None and uuid != view.uuid:
+        raise conflict("This number is another job's now.")
+    return view
+
+
 def _held(c: sa.Connection, caller: Caller, request: Request, fields: Fields) -> Job:
     """The job a path names, which the caller must hold by the attempt that the body names."""
     attempt = fields.integer("attempt", required=True, least=1, most=2**31 - 1)
-    fields.done()
-    view = jobs.find(c, request, previews=False)
+    view = _named(c, request, fields)
     job = claims.held(c, job_id=view.id, owner=_owner(caller), attempt=attempt or 0)
     if job is None:
         raise conflict("This job isn't held by you any more: it ended, or the lease ran out.")
@@ -231,8 +240,7 @@ def _told_before(
 ) -> int | None:
     """The job's id if this agent has told this very result already: its answer got lost."""
     attempt = fields.integer("attempt", required=True, least=1, most=2**31 - 1)
-    fields.done()
-    view = jobs.find(c, request, previews=False)
+    view = _named(c, request, fields)
     ended = claims.ended_by(c, job_id=view.id, owner=_owner(caller), attempt=attempt or 0)
     same = ended and (view.outcome == Outcome.SUCCEEDED) == succeeded and view.result_message == message
     return view.id if same else None

@@ -328,3 +328,5 @@ def _add_administration(router: APIRouter) -> None:
     add(router, "GET", f"{ROOT}/backup/", backup.make_backup, whole)
     shown = Op(summary="Show how the daemon is", answer="Status", extension=True)
     add(router, "GET", f"{ROOT}/status/", status.show_status, shown)
+    compared = Op(summary="Compare with a remote server's history", answer="Reconciled", extension=True)
+    add(router, "GET", f"{ROOT}/remotes/{{name}}/reconcile/", status.reconcile, compared)

@@ -8,7 +8,7 @@ from runner import __version__
 from runner.model.jobs import Kind, State
 from runner.server.auth import Caller
 from runner.server.health import why_not_ready
-from runner.server.replies import reply
+from runner.server.replies import not_found, reply
 from runner.server.sdelements.shapes import Shown, instant, micros
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of
@@ -51,6 +51,20 @@ async def show_status(request: Request) -> Response:
     shown["broken_systems"] = {one.id: one.broken for one in systems.values() if one.broken is not None}
     shown["now"] = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
     return reply(shown)
+
+
+async def reconcile(request: Request) -> Response:
+    """Compare what is known here of a remote server's jobs with what that server shows."""
+
+    def allowed(_c: sa.Connection, caller: Caller) -> None:
+        caller.need(Scope.ADMIN)
+
+    await reading(request, allowed)
+    name = str(request.path_params["name"])
+    found = await in_thread(lambda: services_of(request).reconcile(name))
+    if found is None:
+        raise not_found()
+    return reply(found)
 
 
 def _pause(pause: pauses.Pause | None) -> Shown | None:

@@ -140,12 +140,15 @@ JOBS: dict[str, Schema] = {
         }
     ),
     "Claims": thing({"results": {"type": "array", "items": _CLAIM}}),
-    "Attempt": asked({"attempt": _ATTEMPT}, "attempt"),
-    "Heartbeat": asked({"attempt": _ATTEMPT, "lease": _LEASE, "progress": MAYBE_TEXT}, "attempt"),
+    "Attempt": asked({"attempt": _ATTEMPT, "uuid": MAYBE_TEXT}, "attempt"),
+    "Heartbeat": asked(
+        {"attempt": _ATTEMPT, "uuid": MAYBE_TEXT, "lease": _LEASE, "progress": MAYBE_TEXT}, "attempt"
+    ),
     "Held": thing({"id": INTEGER, "attempt": INTEGER, "lease_until": INSTANT, "cancel_requested": BOOLEAN}),
     "AgentResult": asked(
         {
             "attempt": _ATTEMPT,
+            "uuid": MAYBE_TEXT,
             "succeeded": FLAG,
             "result_message": TEXT,
             "reason": {"type": ["string", "null"], "enum": [*(one.value for one in Reason), None]},

@@ -102,6 +102,16 @@ OTHERS: dict[str, Schema] = {
             "now": INSTANT,
         }
     ),
+    "Reconciled": thing(
+        {
+            "matched": INTEGER,
+            "missing": {"type": "array"},
+            "foreign": {"type": "array"},
+            "double": {"type": "array"},
+            "agreed": INTEGER,
+            "disagreed": {"type": "array"},
+        }
+    ),
     "Paused": thing({"paused": BOOLEAN, "since": MAYBE_INSTANT, "why": MAYBE_TEXT}),
     "Pause": asked({"why": TEXT}),
     "Description": OBJECT,

@@ -1,0 +1,38 @@
+"""Remote servers' jobs, before they run: is it still ours to run?
+
+A server may have finished a job itself, or handed its number out again, while it waited here.
+"""
+
+from datetime import timedelta
+
+from runner.engine.attempt import Result
+from runner.engine.talk import Surroundings
+from runner.errors import Reason, RunnerError
+from runner.model.jobs import Claim, Outcome
+from runner.store import outbox
+from runner.store.outbox import Delivery, Settled
+
+_AWAY = timedelta(seconds=5)  # until a job is looked at again whose server didn't answer
+
+
+def unwanted(claim: Claim, around: Surroundings) -> Result | None:
+    """How a job ends, or that it waits, if it isn't to be run now; None = it is.
+
+    A run that has begun goes on: what it wrote has to be found out, whoever wants its result.
+    """
+    remote, job = claim.connection.remote, claim.job
+    if remote is None or job.attempt > 1 or not around.remotes.knows(remote):
+        return None
+    with around.database.read() as c:
+        letter = outbox.origin(c, job.id)
+    if letter is None or letter.remote_id is None or letter.seen is None or letter.lease is not None:
+        return None
+    try:
+        why = around.remotes.unwanted(remote, letter.kind, letter.remote_id, letter.seen)
+    except RunnerError as error:  # whatever it answers, it has to be asked again
+        return Result(outcome=Outcome.FAILED, reason=error.reason, message=error.message, waits=_AWAY)
+    if why is None:
+        return None
+    dropped = Settled(job_id=job.id, state=Delivery.DROPPED, error=why)
+    around.database.write(lambda c: outbox.settle(c, [dropped], now=around.clock()))
+    return Result(outcome=Outcome.CANCELLED, reason=Reason.CANCELLED, message=why)
