@@ -31,6 +31,7 @@ from runner.model.jobs import Claim, Connection, Outcome
 from runner.settings import Settings
 from runner.store import claims, queue, rescue
 from runner.store.database import Database
+from runner.store.vault import KEY_FILE, Vault
 
 _LOOK_EVERY = {"sqlite": 5.0, "postgresql": 0.25}
 """Seconds after which an idle slot looks for work by itself: others may enqueue on PostgreSQL."""
@@ -81,6 +82,7 @@ class Engine:
             memory_limit=settings.engine.memory_limit,
         )
         self.timetable = settings.scheduler.timetable()
+        self.vault = Vault(settings.state_dir / KEY_FILE)
         self.probes = Probes(self.factory)
         self.claiming = True
         self._wanting = True  # whether to claim again once the store takes writes again

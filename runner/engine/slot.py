@@ -7,6 +7,7 @@ shared with whatever else is committed at that moment.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -20,11 +21,12 @@ from runner.engine.attempt import Attempt, Result
 from runner.engine.ledger import Ledger
 from runner.engine.talk import Surroundings, Talk
 from runner.engine.workers import Budget, Wake, Worker, WorkerFactory
-from runner.errors import Internal, RunnerError, RunStopped, StoreError
+from runner.errors import Internal, RunnerError, RunStopped, SealedShut, StoreError
 from runner.model.jobs import Claim, Job, Outcome, State
 from runner.settings import Settings
 from runner.store import claims
 from runner.store.database import Database
+from runner.store.vault import Vault
 
 _SETTLING = timedelta(minutes=1)  # to find out, after a stopped run, what was written
 _LONGEST_DELAY = timedelta(hours=1)  # before another attempt, unless the other side asks for more
@@ -60,6 +62,7 @@ class Host(Protocol):
     owner: str
     factory: WorkerFactory
     surroundings: Surroundings
+    vault: Vault
     claiming: bool  # whether new jobs may be taken
     work_version: int  # grows with each piece of work
 
@@ -253,6 +256,8 @@ class Slot(threading.Thread):
         if not isinstance(error, RunnerError):
             self._log.error("attempt_failed", job=claim.job.id, exc_info=error)
         self._replace_worker()
+        if isinstance(error, SealedShut):
+            return Result(outcome=Outcome.FAILED, reason=error.reason, message=error.message)
         if attempt is None:
             return Result(
                 outcome=Outcome.FAILED,
@@ -286,6 +291,9 @@ class Slot(threading.Thread):
             timeout_text=_spelled(timeout),
             memory_text=f"{memory // 2**20} MiB",
         )
+        # Only here, for this run, are its secrets open.
+        params = self._engine.vault.open(claim.connection.params)
+        claim = replace(claim, connection=replace(claim.connection, params=params))
         return Talk(
             claim, self._ready_worker(), around=self._engine.surroundings, budget=budget, wake=self._wake
         )

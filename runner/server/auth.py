@@ -16,6 +16,7 @@ from runner.server.replies import Unauthenticated, forbidden
 from runner.server.services import services_of
 from runner.store import accounts
 from runner.store.accounts import Scope
+from runner.store.vault import Vault
 
 # Pages of the original print the token in quotes, and sometimes a colon after the scheme.
 _HEADER = re.compile(r"\s*token(?:\s*:\s*|\s+|$)(.*)", re.IGNORECASE)
@@ -37,7 +38,7 @@ class Credential(NamedTuple):
     """What a request shows to prove who makes it."""
 
     token_hash: str | None  # None = it came over the Unix socket
-    private: bool = False  # nobody between can read the answer: TLS, or this machine alone
+    private: Vault | None = None  # set where nobody between can read the answer: what opens secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Caller:
     scopes: frozenset[Scope]
     superuser: bool = False
     reports: bool = False  # an agent: what it posts was run by the service account
-    clear: bool = False  # an agent on a private line: it is shown secrets, which it can't do without
+    clear: Vault | None = None  # an agent on a private line: it is shown secrets, which this opens
     token_id: int | None = None
     use_is_old: bool = False
 
@@ -97,7 +98,9 @@ def credential_of(request: Request) -> Credential:
         raise Unauthenticated("Invalid token header. No credentials provided.")
     if " " in token:
         raise Unauthenticated("Invalid token header. Token string should not contain spaces.")
-    return Credential(accounts.hash_token(token), private=is_private(request))
+    return Credential(
+        accounts.hash_token(token), private=services_of(request).vault if is_private(request) else None
+    )
 
 
 def is_private(request: Request) -> bool:
@@ -137,7 +140,7 @@ def authenticate(c: sa.Connection, credential: Credential, *, now: datetime) -> 
         scopes=_effective(holder),
         superuser=holder.is_superuser,
         reports=Scope.AGENT in holder.scopes,
-        clear=Scope.AGENT in holder.scopes and credential.private,
+        clear=credential.private if Scope.AGENT in holder.scopes else None,
         token_id=holder.token_id,
         use_is_old=holder.use_is_old,
     )

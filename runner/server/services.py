@@ -14,6 +14,7 @@ from runner.metrics import Metrics
 from runner.model.jobs import Connection
 from runner.settings import Settings
 from runner.store.database import Database
+from runner.store.vault import Vault
 
 
 class EngineFacade(Protocol):
@@ -48,6 +49,7 @@ class Services:
     settings_now: Callable[[], Settings]  # those in force: a reload swaps them
     database: Database
     engine: EngineFacade
+    vault: Vault
     uploads: Path  # folder of the uploaded files
     clock: Callable[[], datetime]  # aware UTC
     about: Callable[[], Mapping[str, Any]] = dict  # what a daemon that runs jobs says of itself

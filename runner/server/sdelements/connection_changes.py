@@ -17,7 +17,7 @@ from runner.server.fields import REQUIRED, Fields, no_such
 from runner.server.replies import Invalid, conflict, forbidden, reply
 from runner.server.sdelements import shapes
 from runner.server.sdelements.connections import Style, find
-from runner.server.sdelements.params import merged
+from runner.server.sdelements.params import merged, sealed
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
 from runner.settings import Safety, overridden
@@ -123,6 +123,7 @@ async def create_connection(request: Request) -> Response:
     params = merged({}, given.params or {}, system=system, replace=True)
     safety = _merged_safety({}, given.safety or {}, services.settings.safety, replace=True)
     await in_thread(lambda: services.engine.validate(system.id, params))
+    stored = sealed(params, system=system, vault=services.vault)
     now = services.clock()
 
     def create(c: sa.Connection, caller: Caller) -> shapes.Shown:
@@ -134,7 +135,7 @@ async def create_connection(request: Request) -> Response:
             raise Invalid({"project": [no_such(project_id)]})
         columns = {"alias": system.name, "project_id": None, "safety": safety, **given.columns}
         made = store.create(
-            c, kind=kind, system=system.id, command=system.command, params=params, now=now, **columns
+            c, kind=kind, system=system.id, command=system.command, params=stored, now=now, **columns
         )
         return _shown_again(c, made, Style(systems, caller, last_job=False))
 
@@ -176,8 +177,9 @@ async def _change(request: Request, *, replace: bool) -> Response:
             columns["safety"] = safety
     if given.params is not None:
         stored = entry.connection.params
-        columns["params"] = merged(stored, given.params, system=systems.get(name), replace=replace)
-        await in_thread(lambda: services.engine.validate(name, columns["params"]))
+        params = merged(stored, given.params, system=systems.get(name), replace=replace)
+        await in_thread(lambda: services.engine.validate(name, services.vault.open(params)))
+        columns["params"] = sealed(params, system=systems.get(name), vault=services.vault)
 
     def change(c: sa.Connection, caller: Caller) -> shapes.Shown:
         if "safety" in columns:

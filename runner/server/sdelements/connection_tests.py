@@ -105,8 +105,10 @@ def _described(
 
 
 async def _test(request: Request, connection: Connection) -> Response:
-    engine = services_of(request).engine
-    await in_thread(lambda: engine.validate(connection.system, connection.params))
+    services = services_of(request)
+    engine, params = services.engine, services.vault.open(connection.params)
+    connection = replace(connection, params=params)
+    await in_thread(lambda: engine.validate(connection.system, params))
     steps = await in_thread(lambda: engine.check(connection))
     shown = [{"name": step.name, "ok": step.ok, "message": step.message} for step in steps]
     return reply({"success": all(step.ok for step in steps), "steps": shown})

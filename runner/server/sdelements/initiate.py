@@ -108,7 +108,7 @@ async def post_job(request: Request) -> Response:
 
 def masking(caller: Caller) -> Caller:
     """The caller as one who is shown no secret: answers to what is sent are kept."""
-    return replace(caller, clear=False)
+    return replace(caller, clear=None)
 
 
 def _include(asked: Asked) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from runner.engine.catalogue import System, is_secret
 from runner.secrets import MASK
 from runner.server.replies import Invalid
+from runner.store.vault import Vault, is_sealed
 
 _ENDPOINT = re.compile(
     r"(^|_)(server|host|hostname|port|method|scheme|url|uri|proxy|validate_cert|verify|tls|start_tls|ca_bundle)($|_)",
@@ -17,7 +18,15 @@ _ENDPOINT = re.compile(
 
 def masked(params: Mapping[str, Any], system: System | None) -> dict[str, Any]:
     """Params as they may be shown."""
-    return {name: MASK if value and is_secret(name, system) else value for name, value in params.items()}
+    return {
+        name: MASK if (value and is_secret(name, system)) or is_sealed(value) else value
+        for name, value in params.items()
+    }
+
+
+def sealed(params: Mapping[str, Any], *, system: System | None, vault: Vault) -> dict[str, Any]:
+    """Params as they are stored."""
+    return vault.seal(params, lambda name: is_secret(name, system))
 
 
 def merged(
