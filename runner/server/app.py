@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from runner import __version__
 from runner.errors import RunnerError
-from runner.server import health, measures
+from runner.server import console, health, measures
 from runner.server.guard import Guard
 from runner.server.openapi import Operation, add, describe, register_convertors
 from runner.server.replies import TYPE, from_error, method_not_allowed, reply
@@ -48,6 +48,8 @@ def _add_operations(router: APIRouter) -> None:
     add(router, "GET", "/-/ready", health.ready, Operation(summary="Does it take jobs", answer="Health"))
     told = Operation(summary="Tell the metrics", produces="text/plain", extension=True)
     add(router, "GET", "/metrics", measures.show_metrics, told)
+    page = Operation(summary="Show how things are, as a page", produces="text/html", extension=True)
+    add(router, "GET", "/", console.show_page, page)
     described = Operation(summary="Describe this API", answer="Description", extension=True)
     add(router, "GET", "/api/openapi.json", show_description, described)
 

@@ -1,5 +1,6 @@
 """Who makes a request, and what they may do."""
 
+import base64
 import contextlib
 import ipaddress
 import re
@@ -89,7 +90,7 @@ def credential_of(request: Request) -> Credential:
     """What the request shows; ``Unauthenticated`` if nothing."""
     if LOCAL in request.scope:
         return Credential(None)
-    header = request.headers.get("authorization")
+    header = _from_browser(request) or request.headers.get("authorization")
     found = None if header is None else _HEADER.fullmatch(header)
     if found is None:
         raise Unauthenticated
@@ -101,6 +102,22 @@ def credential_of(request: Request) -> Credential:
     return Credential(
         accounts.hash_token(token), private=services_of(request).vault if is_private(request) else None
     )
+
+
+def _from_browser(request: Request) -> str | None:
+    """What a browser shows for the status page, e-mail and token, as the header others send.
+
+    The token alone tells who it is; only there is it taken this way, for browsers send it again
+    by themselves, to whatever page makes them.
+    """
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if request.url.path != "/" or scheme.lower() != "basic":
+        return None
+    try:
+        shown = base64.b64decode(encoded, validate=True).decode()
+    except ValueError:
+        raise Unauthenticated("Invalid basic header.") from None
+    return f"Token {shown.partition(':')[2]}"
 
 
 def is_private(request: Request) -> bool:
