@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from runner import __version__
-from runner.cli import check, connections, db, jobs, journal, pause, status, tokens, upload
+from runner.cli import check, connections, db, jobs, journal, mapping, pause, status, tokens, upload
 from runner.cli import run as running
 from runner.cli.command import EXIT_CODES
 
@@ -55,6 +55,7 @@ app.command("upload")(upload.upload)
 app.add_typer(jobs.app)
 app.add_typer(connections.app)
 app.add_typer(journal.app)
+app.add_typer(mapping.app)
 app.add_typer(tokens.app)
 app.add_typer(db.app)
 

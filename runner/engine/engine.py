@@ -215,6 +215,20 @@ class Engine:
             asked=partial(answer, self.database, connection.project_id),
         )
 
+    def ask_directory(self, settings: Mapping[str, str], *, match: str | None) -> list[dict[str, str]]:
+        """Test a directory (``match`` None: the steps), or look for people in it.
+
+        Raises ``RunnerError`` with what went wrong.
+        """
+        question = encode(
+            "directory",
+            settings=dict(settings),
+            match=match,
+            network=self.settings.safety.network().to_json(),
+            memory_limit=self.settings.engine.memory_limit,
+        )
+        return self.probes.ask_directory(question, cleaner=Cleaner({settings.get("password", "")} - {""}))
+
     def status(self) -> dict[str, Any]:
         """What a person wants to know of the engine."""
         until = self.frozen_until()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 import structlog
@@ -22,9 +22,9 @@ from runner.engine.ledger import Ledger
 from runner.engine.talk import Surroundings, Talk
 from runner.engine.workers import Budget, Wake, Worker, WorkerFactory
 from runner.errors import Internal, RunnerError, RunStopped, SealedShut, StoreError
-from runner.model.jobs import Claim, Job, Outcome, State
+from runner.model.jobs import Claim, Connection, Job, Outcome, State
 from runner.settings import Settings
-from runner.store import claims
+from runner.store import claims, ldap_servers
 from runner.store.database import Database
 from runner.store.vault import Vault
 
@@ -292,11 +292,19 @@ class Slot(threading.Thread):
             memory_text=f"{memory // 2**20} MiB",
         )
         # Only here, for this run, are its secrets open.
-        params = self._engine.vault.open(claim.connection.params)
+        params = self._engine.vault.open(self._with_server(claim.connection))
         claim = replace(claim, connection=replace(claim.connection, params=params))
         return Talk(
             claim, self._ready_worker(), around=self._engine.surroundings, budget=budget, wake=self._wake
         )
+
+    def _with_server(self, connection: Connection) -> dict[str, Any]:
+        """The connection's params; where they name a directory's server, with what is known of it."""
+        named = ldap_servers.named_by(connection)
+        if named is None:
+            return connection.params
+        with self._engine.database.read() as c:
+            return {**ldap_servers.params_of(c, named), **connection.params}
 
     def _ready_worker(self) -> Worker:
         if self._worker is not None and self._worker.worn:

@@ -8,13 +8,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runner import __version__
-from runner.errors import RunnerError
+from runner.errors import Refused, RunnerError
 from runner.server import console, health, measures
 from runner.server.guard import Guard
 from runner.server.openapi import Operation, add, describe, register_convertors
 from runner.server.replies import TYPE, from_error, method_not_allowed, reply
 from runner.server.sdelements.routes import add_routes
 from runner.server.sdelements.schemas import SCHEMAS
+from runner.server.securitycenter import routes as securitycenter
+from runner.server.securitycenter.envelope import PREFIX, refused
+from runner.server.securitycenter.schemas import SECURITYCENTER
+from runner.server.securitycenter.sessions import Sessions
 from runner.server.services import Services
 from runner.server.throttle import Throttle
 from runner.server.unit import reading
@@ -35,7 +39,9 @@ def create_app(services: Services) -> FastAPI:
     app.state.systems_known = False
     app.state.throttle = Throttle()
     app.state.streams = 0  # of events, open now
+    app.state.sessions = Sessions()
     add_routes(app.router)
+    securitycenter.add_routes(app.router)
     _add_operations(app.router)
     app.add_middleware(Guard)
     app.add_exception_handler(RunnerError, _on_error)
@@ -71,18 +77,22 @@ async def show_description(request: Request) -> Response:
     await reading(request, lambda _c, _caller: None)
     app: FastAPI = request.app
     if app.openapi_schema is None:
-        app.openapi_schema = describe(app, SCHEMAS)
+        app.openapi_schema = describe(app, {**SCHEMAS, **SECURITYCENTER})
     return Response(json.dumps(app.openapi_schema), media_type=TYPE)
 
 
-async def _on_error(_request: Request, error: Exception) -> Response:
+async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RunnerError)
+    if request.url.path.startswith(PREFIX):
+        return refused(error)
     return from_error(error)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     """Errors of the router: an address or a method that there isn't."""
     assert isinstance(error, HTTPException)
+    if request.url.path.startswith(PREFIX):
+        return refused(Refused(str(error.detail), status=error.status_code))
     if error.status_code == 404:  # noqa: PLR2004 - the HTTP status
         return reply({"detail": "Not found."}, 404)
     if error.status_code == 405:  # noqa: PLR2004 - the HTTP status

@@ -39,6 +39,7 @@ class Credential(NamedTuple):
     """What a request shows to prove who makes it."""
 
     token_hash: str | None  # None = it came over the Unix socket
+    token_id: int | None = None  # which the token must be
     private: Vault | None = None  # set where nobody between can read the answer: what opens secrets
 
 
@@ -90,6 +91,9 @@ def credential_of(request: Request) -> Credential:
     """What the request shows; ``Unauthenticated`` if nothing."""
     if LOCAL in request.scope:
         return Credential(None)
+    if request.url.path.startswith("/rest/"):
+        shown = request.app.state.sessions.shown(request, now=services_of(request).clock())
+        return Credential(shown.token_hash, token_id=shown.token_id)
     header = _from_browser(request) or request.headers.get("authorization")
     found = None if header is None else _HEADER.fullmatch(header)
     if found is None:
@@ -147,7 +151,7 @@ def authenticate(c: sa.Connection, credential: Credential, *, now: datetime) -> 
             superuser=True,
         )
     holder = accounts.holder(c, token_hash=credential.token_hash, now=now)
-    if holder is None:
+    if holder is None or credential.token_id not in {None, holder.token_id}:
         raise Unauthenticated("Invalid token.")
     if holder.dead:
         raise Unauthenticated(holder.dead)

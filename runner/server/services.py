@@ -35,6 +35,9 @@ class EngineFacade(Protocol):
     def check(self, connection: Connection) -> Sequence[StepTold]:
         """Test a connection, which needn't be stored, without effects; what each step told."""
 
+    def ask_directory(self, settings: Mapping[str, str], *, match: str | None) -> list[dict[str, str]]:
+        """Test a directory (``match`` None: the steps), or look for people in it."""
+
     def status(self) -> dict[str, Any]:
         """What a person wants to know of the engine."""
 

@@ -361,6 +361,20 @@ job_log = sa.Table(
 )
 sa.Index("job_log_by_job", job_log.c.job_id, job_log.c.id)
 
+ldap_servers = sa.Table(
+    "ldap_servers",
+    metadata,
+    _key(),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("description", sa.Text, nullable=False, server_default=""),
+    sa.Column("settings", sa.Text, nullable=False),  # JSON object of texts; the password is sealed
+    sa.Column("organizations", sa.Text, nullable=False, server_default="[]"),  # ids of business units
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("modified", _Instant, nullable=False),
+    sqlite_autoincrement=True,
+    comment="directories as the SecurityCenter dialect knows them; connections may name them",
+)
+
 remote_agents = sa.Table(
     "remote_agents",
     metadata,

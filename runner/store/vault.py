@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from runner.errors import SealedShut
-from runner.store.schema import connections
+from runner.store.schema import connections, ldap_servers
 from runner.store.values import from_json, to_json
 
 KEY_FILE = "secrets.key"
@@ -26,7 +26,7 @@ KEY_FILE = "secrets.key"
 SEALED = "$sealed"
 """The one key of the object that stands for a sealed value."""
 
-_COLUMNS: tuple[sa.Column[Any], ...] = (connections.c.params,)
+_COLUMNS: tuple[sa.Column[Any], ...] = (connections.c.params, ldap_servers.c.settings)
 """Where sealed values stand: JSON objects with values that may be sealed."""
 
 
@@ -112,7 +112,7 @@ class Vault:
                     keys = [Fernet.generate_key().decode()]
                     self._write(keys)
                 # A key that nothing was sealed with stands for none: it opens nothing.
-                self._keys = MultiFernet([Fernet(key) for key in keys or [Fernet.generate_key()]])
+                self._keys = MultiFernet([Fernet(key) for key in keys or [Fernet.generate_key().decode()]])
                 if not keys:
                     found, self._keys = self._keys, None
                     return found

@@ -23,6 +23,7 @@ ON_BOTH = {
     "test_server_jobs",
     "test_server_journal",
     "test_server_people",
+    "test_server_securitycenter",
 }
 """Files whose tests run on PostgreSQL as well: their queries differ between the two."""
 

@@ -91,7 +91,8 @@ def attack(server: Running, folder: Path, *, examples: int, phases: str) -> tupl
 def test_no_answer_is_outside_the_description(server: Running, tmp_path: Path) -> None:
     """A few thousand requests, good and bad, find no 500 and nothing that isn't described."""
     sent, found = attack(server, tmp_path, examples=10, phases="examples,coverage,fuzzing")
-    assert found == ""
+    if found:
+        pytest.fail(found, pytrace=False)
     assert sent > 2_000
 
 
@@ -99,5 +100,6 @@ def test_no_answer_is_outside_the_description(server: Running, tmp_path: Path) -
 def test_no_answer_is_outside_the_description_at_length(server: Running, tmp_path: Path) -> None:
     """The same with twenty thousand requests."""
     sent, found = attack(server, tmp_path, examples=200, phases="examples,coverage,fuzzing")
-    assert found == ""
+    if found:
+        pytest.fail(found, pytrace=False)
     assert sent >= 20_000

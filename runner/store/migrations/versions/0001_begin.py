@@ -599,3 +599,19 @@ def _agents() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_remote_agents_user_id"), "remote_agents", ["user_id"], unique=False)
+    op.create_table(
+        "ldap_servers",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.Column("settings", sa.Text(), nullable=False),
+        sa.Column("organizations", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("modified", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name"),
+        comment="directories as the SecurityCenter dialect knows them; connections may name them",
+        sqlite_autoincrement=True,
+    )
