@@ -16,7 +16,7 @@ from runner import __version__
 from runner.model.jobs import Connection, Kind
 from runner.server.auth import Caller
 from runner.server.health import why_not_ready
-from runner.server.replies import Unauthenticated
+from runner.server.replies import Unauthenticated, reply
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of
 from runner.store import connections, listing, queue
@@ -46,7 +46,7 @@ async def show_page(request: Request) -> Response:
         shown = await reading(request, _look, Scope.READ)
     except Unauthenticated as error:
         headers = {**_HEADERS, "WWW-Authenticate": 'Basic realm="runner: e-mail and token", charset="UTF-8"'}
-        return Response(f"{error.message}\n", 401, headers, "text/plain")
+        return reply({"detail": error.message}, 401, headers=headers)
     services = services_of(request)
     wrong = await in_thread(lambda: why_not_ready(services))
     systems = await systems_of(request)

@@ -147,7 +147,9 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
         good["content"] = {"application/json": {"schema": schema}}
         good["content"] |= {media: {"schema": {"type": "string"}} for media in operation.files}
     elif operation.produces != "application/json":
-        good["content"] = {operation.produces: {"schema": {"type": "string"}}}
+        # Events are told apart by who reads them; each one's data is JSON.
+        events = operation.produces == "text/event-stream"
+        good["content"] = {operation.produces: {"schema": {} if events else {"type": "string"}}}
     found: dict[int | str, dict[str, Any]] = {operation.status: good}
     if operation.accepted:
         found[202] = good

@@ -92,6 +92,8 @@ OTHERS: dict[str, Schema] = {
             "failures": {"type": "array"},
             "connections": INTEGER,
             "paused": {"type": ["object", "null"]},
+            "version": TEXT,
+            "schema": TEXT,
             "state": MAYBE_TEXT,
             "scheduler": {"type": ["object", "null"]},
             "remotes": {"type": ["array", "null"]},
