@@ -38,9 +38,9 @@ _STREAM_SECONDS = 15
 
 _HOW = (
     "`runner run` on SQLite over so many finished jobs of {connections} connections, paused, so that nothing "
-    "is run beside. Times are those of a client on the same machine, {requests} requests one after another over "
-    "one connection. `wrk` sends for {seconds} s over 16 connections; beside it the same against a bare FastAPI "
-    "route that does one insert, committed to the disk, and one select."
+    "is run beside. Times are those of a client on the same machine, {requests} requests one after another "
+    "over one connection. `wrk` sends for {seconds} s over 16 connections; beside it the same against a bare "
+    "FastAPI route that does one insert, committed to the disk, and one select."
 )
 
 

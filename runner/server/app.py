@@ -12,6 +12,7 @@ from runner.errors import Refused, RunnerError
 from runner.server import console, health, measures
 from runner.server.guard import Guard
 from runner.server.openapi import Operation, add, describe, register_convertors
+from runner.server.paging import Counts
 from runner.server.replies import TYPE, from_error, method_not_allowed, reply
 from runner.server.sdelements.routes import add_routes
 from runner.server.sdelements.schemas import SCHEMAS
@@ -38,6 +39,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.systems_known = False
     app.state.throttle = Throttle()
+    app.state.counts = Counts()
     app.state.streams = 0  # of events, open now
     app.state.sessions = Sessions()
     add_routes(app.router)

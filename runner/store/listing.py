@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from runner.model.jobs import Kind, Outcome
 from runner.store.pages import Cut, cut
-from runner.store.schema import applications, connections, jobs, projects, uploads, users
+from runner.store.schema import applications, connections, connectors, jobs, projects, uploads, users
 from runner.store.values import to_micros
 
 
@@ -54,6 +54,7 @@ class JobView(NamedTuple):
     inaccessible: bool
     application_id: int | None
     business_unit_id: int | None
+    inherited: str | None  # params of the connection's connector
 
 
 _runner = users.alias("runner")
@@ -65,8 +66,9 @@ _ELSEWHERE = {
     "upload_removed": uploads.c.removed,
     "application_id": projects.c.application_id,
     "business_unit_id": applications.c.business_unit_id,
+    "inherited": connectors.c.params,
 }
-_OF_CONNECTION = frozenset(JobView._fields[JobView._fields.index("system") : -2])
+_OF_CONNECTION = frozenset(JobView._fields[JobView._fields.index("system") : -3])
 """The fields from ``system`` on, which come from the connection's row."""
 
 
@@ -80,6 +82,7 @@ _views = (
     sa.select(*(_column(name).label(name) for name in JobView._fields))
     .select_from(jobs)
     .join(connections, connections.c.id == jobs.c.connection_id)
+    .outerjoin(connectors, connectors.c.id == connections.c.connector_id)
     .outerjoin(projects, projects.c.id == connections.c.project_id)
     .outerjoin(applications, applications.c.id == projects.c.application_id)
     .outerjoin(uploads, uploads.c.id == jobs.c.upload_id)

@@ -193,10 +193,27 @@ uploads = sa.Table(
     sqlite_autoincrement=True,
 )
 
+connectors = sa.Table(
+    "connectors",
+    metadata,
+    _key(),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("system", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("params", sa.Text, nullable=False, server_default="{}"),  # under those of its connections
+    sa.Column("inaccessible", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("fields_editable_on_project", sa.Text),  # JSON array; null = all
+    sa.Column("updated", _Instant, nullable=False),
+    sqlite_autoincrement=True,
+    comment="what connections of a system have in common, for the whole organisation",
+)
+sa.Index("connectors_by_kind", connectors.c.kind, connectors.c.id)
+
 connections = sa.Table(
     "connections",
     metadata,
     _key(),
+    sa.Column("connector_id", sa.ForeignKey("connectors.id"), index=True),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("system", sa.Text, nullable=False),
     sa.Column("alias", sa.Text, nullable=False),

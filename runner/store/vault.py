@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from runner.errors import SealedShut
-from runner.store.schema import connections, ldap_servers
+from runner.store.schema import connections, connectors, ldap_servers
 from runner.store.values import from_json, to_json
 
 KEY_FILE = "secrets.key"
@@ -26,7 +26,11 @@ KEY_FILE = "secrets.key"
 SEALED = "$sealed"
 """The one key of the object that stands for a sealed value."""
 
-_COLUMNS: tuple[sa.Column[Any], ...] = (connections.c.params, ldap_servers.c.settings)
+_COLUMNS: tuple[sa.Column[Any], ...] = (
+    connections.c.params,
+    connectors.c.params,
+    ldap_servers.c.settings,
+)
 """Where sealed values stand: JSON objects with values that may be sealed."""
 
 

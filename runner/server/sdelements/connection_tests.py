@@ -24,6 +24,7 @@ from runner.server.sdelements.params import merged
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of
 from runner.store import work
+from runner.store.connections import Entry
 
 
 def add_routes(router: APIRouter, root: str) -> None:
@@ -50,12 +51,13 @@ async def test_stored(request: Request) -> Response:
     """Test a connection as it is stored, with what the body says laid over its params."""
     body, systems = await read_body(request), await systems_of(request)
 
-    def look(c: sa.Connection, caller: Caller) -> Connection:
-        connection = find(c, request).connection
-        _check_right(caller, connection.kind)
-        return connection
+    def look(c: sa.Connection, caller: Caller) -> Entry:
+        entry = find(c, request)
+        _check_right(caller, entry.connection.kind)
+        return entry
 
-    connection = await reading(request, look)
+    entry = await reading(request, look)
+    connection = entry.connection
     fields = Fields(body.object())
     given = fields.mapping("params") or {}
     fields.done()

@@ -12,6 +12,7 @@ from runner.server.sdelements import (
     connection_changes,
     connection_tests,
     connections,
+    connectors,
     deeds,
     group_mappings,
     groups,
@@ -49,6 +50,7 @@ def add_routes(router: APIRouter) -> None:
     _add_connections(router)
     group_mappings.add_routes(router, ROOT)
     connection_tests.add_routes(router, ROOT)
+    connectors.add_routes(router, ROOT)
     _add_places(router)
     users.add_routes(router, ROOT)
     groups.add_routes(router, ROOT)

@@ -82,7 +82,7 @@ def connection(entry: Entry, *, systems: Mapping[str, System], caller: Caller) -
         "safety": value.safety,
     }
     if value.kind in {Kind.ALM, Kind.ANALYSIS}:
-        shown |= {"connector": None, "project": value.project_id}
+        shown |= {"connector": entry.connector_id, "project": value.project_id}
     if caller.sees(value.kind):
         shown["params"] = _shown_params(value.params, known, caller.clear)
     return shown
@@ -156,7 +156,8 @@ def _shown_params(params: Mapping[str, Any], known: System | None, clear: Vault 
 
 def effective_params(view: JobView, known: System | None, *, clear: Vault | None = None) -> Shown:
     """The params of a job's connection; those of uploads name their file and where it goes."""
-    params = _shown_params(from_json(view.params), known, clear)
+    own, inherited = from_json(view.params), from_json(view.inherited) or {}
+    params = _shown_params({**inherited, **own}, known, clear)
     if not view.is_file_upload:
         return params
     return {

@@ -98,6 +98,12 @@ RIGHTS: dict[str, frozenset[str]] = {
             ("DELETE", f"{path}/{{{key}}}", ADMIN),
         )
     },
+    "GET /api/v2/connectors/{kind}/": READ,
+    "POST /api/v2/connectors/{kind}/": ALM,
+    "GET /api/v2/connectors/{kind}/{connector_id}/": READ,
+    "PUT /api/v2/connectors/{kind}/{connector_id}/": ALM,
+    "PATCH /api/v2/connectors/{kind}/{connector_id}/": ALM,
+    "DELETE /api/v2/connectors/{kind}/{connector_id}/": ALM,
     "GET /api/v2/users/": READ,
     "GET /api/v2/users/me/": ANY,
     "GET /api/v2/users/{user_id}/": READ,
