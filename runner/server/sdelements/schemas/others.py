@@ -56,7 +56,7 @@ OTHERS: dict[str, Schema] = {
             "category": TEXT,
             "cwes": {"type": "array", "items": INTEGER},
             "severity": TEXT,
-            "count": INTEGER,
+            "number": INTEGER,
             "via": TEXT,
             "mapped": BOOLEAN,
             "tasks": TEXTS,
