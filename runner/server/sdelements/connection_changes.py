@@ -178,7 +178,7 @@ async def create_connection(request: Request) -> Response:
         project_id = given.columns.get("project_id")
         if project_id is not None and work.project(c, project_id) is None:
             raise Invalid({"project": [no_such(project_id)]})
-        columns = {"alias": system.name, "project_id": None, "safety": safety}
+        columns: dict[str, Any] = {"alias": system.name, "project_id": None, "safety": safety}
         if connector is not None:
             if connectors.get(c, connector.id) != connector:
                 raise conflict("Somebody changed the connector at the same moment; look at it again.")
