@@ -84,7 +84,8 @@ def test_a_connectors_secret_stays_with_its_host(server: Running) -> None:
     """No project leads the organisation's password elsewhere, nor the organisation a project's."""
     admin = server.admin()
     of = connector(admin)
-    moved = {"alias": "x", "connector": of, "project": server.project(), "params": {"alm_server": "evil"}}
+    project = server.project("Other")
+    moved = {"alias": "x", "connector": of, "project": project, "params": {"alm_server": "evil"}}
     refused = admin.post("connections/alm/", json=moved)
     assert (refused.status_code, "alm_pass" in refused.json()["params"][0]) == (400, True)
     ident = connection(server, admin, of)
