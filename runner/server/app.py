@@ -13,7 +13,7 @@ from runner.server import console, health, measures
 from runner.server.guard import Guard
 from runner.server.openapi import Operation, add, describe, register_convertors
 from runner.server.paging import Counts
-from runner.server.replies import TYPE, from_error, method_not_allowed, reply
+from runner.server.replies import TYPE, allowed, from_error, method_not_allowed, reply
 from runner.server.sdelements.routes import add_routes
 from runner.server.sdelements.schemas import SCHEMAS
 from runner.server.securitycenter import routes as securitycenter
@@ -94,7 +94,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     """Errors of the router: an address or a method that there isn't."""
     assert isinstance(error, HTTPException)
     if request.url.path.startswith(PREFIX):
-        return refused(Refused(str(error.detail), status=error.status_code))
+        allow = allowed(request) if error.status_code == 405 else ""  # noqa: PLR2004 - the HTTP status
+        return refused(Refused(str(error.detail), status=error.status_code), allow=allow)
     if error.status_code == 404:  # noqa: PLR2004 - the HTTP status
         return reply({"detail": "Not found."}, 404)
     if error.status_code == 405:  # noqa: PLR2004 - the HTTP status
