@@ -40,7 +40,7 @@ torture: $(VENV)/.dev ## kill and restart the daemon a thousand times (an hour o
 	$(BIN)/pytest -m torture --timeout 7200 $(ARGS)
 
 bench: $(VENV)/.bench ## measure speed and memory beside other job queues, print tables
-	tests/servers/install redis-server
+	tests/servers/install redis-server wrk
 	$(BIN)/python -m benchmarks $(ARGS)
 
 package: $(VENV)/.run ## build the Debian package into dist/

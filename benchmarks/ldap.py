@@ -106,7 +106,8 @@ def _syncs(folder: Path, server: SlapdServer) -> tuple[float, float]:
             done = stage.sync()
             assert done.outcome == "succeeded", done.message
             found.append(stage.took(done.id) / timedelta(seconds=1))
-        assert not done.rows, "the second sync found something to do"
+            if found[1:]:
+                assert not done.rows, "the second sync found something to do"
     finally:
         stage.close()
         daemons.close()

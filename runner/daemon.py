@@ -31,7 +31,7 @@ from runner.remotes import Remotes
 from runner.scheduler import Scheduler
 from runner.server.app import create_app, create_metrics_app
 from runner.server.local import as_local_administrator
-from runner.server.serve import HttpServer
+from runner.server.serve import HttpServer, Tls
 from runner.server.services import Services
 from runner.server.sweep import remove_orphans
 from runner.settings import Settings, reloaded, secrets_of
@@ -171,6 +171,7 @@ class Daemon:
                 settings_now=lambda: self.settings,
                 database=self.database,
                 engine=self.engine,
+                vault=self.engine.vault,
                 uploads=uploads,
                 clock=utc_now,
                 about=self._about if self._loops else dict,
@@ -193,6 +194,7 @@ class Daemon:
                 socket_path=self.socket_path,
                 socket_app=as_local_administrator(app),
                 further=self._further(services),
+                tls=_tls(self.settings),
             )
             server.start()
             self.port = server.port
@@ -367,3 +369,8 @@ def configure_logging(settings: Settings) -> None:
     log.redactor.learn(secrets_of(settings))
     log.configure(level=settings.log.level, style=settings.log.format)
     log.take_over()
+
+
+def _tls(settings: Settings) -> Tls | None:
+    server = settings.server
+    return Tls(server.tls_cert, server.tls_key or None) if server.tls_cert else None

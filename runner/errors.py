@@ -7,6 +7,7 @@
     │   ├── StoreNewer             the store was written by a newer version    (exit 78)
     │   ├── StoreAway              the database can't be reached               (exit 69)
     │   └── StoreFull              the database can't grow
+    ├── SealedShut                 a stored secret can't be opened
     ├── Refused                    a request that can't be taken, by field
     ├── ConnectorFailure           raised by connectors; its type says what helps
     │   ├── ConfigRejected         a person must edit the connection
@@ -96,6 +97,12 @@ class StoreAway(StoreError):
 
 class StoreFull(StoreError):
     """There is no space left for the database; free some, nothing is lost meanwhile."""
+
+
+class SealedShut(RunnerError):
+    """A stored secret can't be opened: its key isn't there."""
+
+    reason = Reason.BAD_PARAMS
 
 
 class Refused(RunnerError):

@@ -171,6 +171,6 @@ def encode(m: str, **fields: Any) -> bytes:
 
 
 def parse_from_main(raw: bytes) -> dict[str, Any]:
-    """Read one message of main, in the worker: run, apply, current_of, page, describe, check."""
+    """Read one message of main, in the worker: run, apply, current_of, page, describe, check, directory."""
     message: dict[str, Any] = json.loads(raw)
     return message

@@ -107,6 +107,8 @@ class Server(Section):
 
     listen: str = Field("127.0.0.1:8080", description='address and port; "" switches it off')
     max_upload: Size = Field(2 * 2**30, description="largest report file that is taken")
+    tls_cert: str = Field("", description='certificate chain for TLS, a PEM file; "" = clear HTTP')
+    tls_key: str = Field("", description='its private key, a PEM file; "" = it stands in tls_cert')
     behind_proxy: bool = Field(
         False, description="a proxy that ends TLS stands in front; beyond loopback nothing else is served"
     )
@@ -114,11 +116,15 @@ class Server(Section):
     @model_validator(mode="after")
     def _stay_home(self) -> "Server":
         host = self.listen.rpartition(":")[0].strip("[]")
-        if not self.listen or self.behind_proxy or _is_here(host):
+        if self.tls_key and not self.tls_cert:
+            msg = "tls_key is set without tls_cert; name the certificate as well, or neither"
+            raise ValueError(msg)
+        if not self.listen or self.behind_proxy or self.tls_cert or _is_here(host):
             return self
         msg = (
             f"{self.listen!r} is reached from other machines, and tokens would cross the network in clear "
-            "text; put a proxy that ends TLS in front and set behind_proxy = true, or listen on 127.0.0.1"
+            "text; set tls_cert and tls_key, or put a proxy that ends TLS in front and set "
+            "behind_proxy = true, or listen on 127.0.0.1"
         )
         raise ValueError(msg)
 

@@ -14,6 +14,7 @@ from runner.cli import (
     db,
     jobs,
     journal,
+    mapping,
     pause,
     reconcile,
     status,
@@ -68,6 +69,7 @@ app.command("upload")(upload.upload)
 app.add_typer(jobs.app)
 app.add_typer(connections.app)
 app.add_typer(journal.app)
+app.add_typer(mapping.app)
 app.add_typer(tokens.app)
 app.add_typer(db.app)
 app.add_typer(config.app)

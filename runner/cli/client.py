@@ -99,6 +99,23 @@ class Client:
         """Send JSON to ``path``."""
         return self._send("POST", path, what=what, json=body)
 
+    def patch(self, path: str, body: Json, *, what: str = "") -> Json:
+        """Change what is at ``path``."""
+        return self._send("PATCH", path, what=what, json=body)
+
+    def get_text(self, path: str, *, what: str = "") -> str:
+        """Read what is at ``path`` as text, as CSV."""
+        with self._asked("GET", path) as response:
+            if response.status_code != 200:  # noqa: PLR2004 - a good answer
+                self._read(response, what)
+            return response.content.decode()
+
+    def put_text(self, path: str, body: bytes, content_type: str, *, what: str = "") -> None:
+        """Put text in place of what is at ``path``."""
+        with self._asked("PUT", path, data=body, headers={"Content-Type": content_type}) as response:
+            if response.status_code != 200:  # noqa: PLR2004 - a good answer
+                self._read(response, what)
+
     def post_stream(self, path: str, body: Any, content_type: str) -> Json:
         """Send a body that is read while it is sent."""
         return self._send("POST", path, data=body, headers={"Content-Type": content_type})

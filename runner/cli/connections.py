@@ -5,12 +5,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runner.cli import changes
-from runner.cli.command import DONE, AsJson, on_server
+from runner.cli.command import DONE, FAILED, AsJson, on_server
 from runner.cli.follow import follow, read_job, report, verdict
 from runner.cli.listings import CHANGE, CONNECTION, CONNECTION_WHOLE, JOB, pick
-from runner.cli.output import facts, local_time, note, print_json, print_json_array, table
+from runner.cli.output import (
+    console,
+    facts,
+    local_time,
+    note,
+    print_json,
+    print_json_array,
+    say,
+    table,
+    text,
+)
 from runner.cli.reach import Where, reach
-from runner.cli.refusals import Json, NotThere
+from runner.cli.refusals import BadUsage, Json, NotThere
+from runner.model.jobs import Frequency
 
 if TYPE_CHECKING:
     from runner.cli.client import Client
@@ -60,6 +71,84 @@ def show(where: Where, connection: Id, *, as_json: AsJson = False) -> int:
     facts((name.replace("_", " "), value) for name, value in row.items())
     for group, values in (("safety", safety), ("params", params)):
         facts((f"{group}.{name}", value) for name, value in values.items())
+    return DONE
+
+
+@app.command("test")
+@on_server
+def try_out(where: Where, connection: Id, *, as_json: AsJson = False) -> int:
+    """Try a connection, step by step, without changing anything; exit code 1 if a step fails."""
+    with reach(where) as client:
+        kind = find(client, connection)["kind"]
+        told = client.post(f"connections/{kind}/{connection}/test/", {})
+    if as_json:
+        print_json({"success": told["success"], "steps": told["steps"]})
+    else:
+        for step in told["steps"]:
+            mark = text("ok    ", "green") if step["ok"] else text("FAILED", "bold red")
+            console().print(mark.append(f"  {step['name']}: ").append_text(text(step["message"])))
+    return DONE if told["success"] else FAILED
+
+
+@app.command("enable")
+@on_server
+def enable(where: Where, connection: Id) -> int:
+    """Let a connection run again."""
+    return _change(where, connection, {"enabled": True}, "is enabled")
+
+
+@app.command("disable")
+@on_server
+def disable(where: Where, connection: Id) -> int:
+    """Let a connection run no more; its jobs and their journal stay."""
+    return _change(where, connection, {"enabled": False}, "is disabled")
+
+
+@app.command("schedule")
+@on_server
+def schedule(
+    where: Where,
+    connection: Id,
+    *,
+    frequency: Annotated[
+        Frequency | None, typer.Option("--frequency", help="How often it is due by itself.")
+    ] = None,
+    cron: Annotated[
+        str | None,
+        typer.Option("--cron", metavar="EXPRESSION", help='In place of the frequency; "" takes it away.'),
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", metavar="ZONE", help='As Europe/Berlin; "" = that of the daemon.'),
+    ] = None,
+) -> int:
+    """Say when a connection is due by itself."""
+    given = {
+        "frequency": None if frequency is None else frequency.value,
+        "schedule": cron,
+        "timezone": timezone,
+    }
+    body = {name: value for name, value in given.items() if value is not None}
+    if not body:
+        msg = "Say when: --frequency, --cron or --timezone."
+        raise BadUsage(msg)
+    return _change(where, connection, body, "has its new schedule")
+
+
+def _change(where: Where, connection: int, body: Json, done: str) -> int:
+    with reach(where) as client:
+        kind = find(client, connection)["kind"]
+        client.patch(f"connections/{kind}/{connection}/", body)
+    say(f"Connection {connection} {done}.")
+    return DONE
+
+
+@app.command("export")
+@on_server
+def export(where: Where) -> int:
+    """Print all connections with their parameters as JSON; secrets among them are masked."""
+    with reach(where) as client:
+        print_json_array(pick(CONNECTION_WHOLE, connection) for connection in client.pages("connections/"))
     return DONE
 
 

@@ -121,6 +121,25 @@ def restore(
     return DONE
 
 
+@app.command("rekey")
+@settled
+def rekey(*, config: Config = None) -> int:
+    """Make a new key and seal all stored secrets with it; stop the daemon before."""
+    from runner import configuration
+    from runner.store.vault import KEY_FILE, Vault
+
+    settings = configuration.load(file=config)
+    become_owner(settings.state_dir)
+    with opened(settings) as database:
+        vault = Vault(settings.state_dir / KEY_FILE)
+        # In this order: whenever it is cut off, each secret is sealed with a key of the file.
+        vault.add_key()
+        number = database.write(vault.rekey)
+        vault.drop_old_keys()
+    say(f"Secrets of {number} connections are sealed with a new key, {settings.state_dir / KEY_FILE}.")
+    return DONE
+
+
 def read_schema(settings: "Settings") -> tuple[str | None, bool]:
     """The schema of the store, None if it is empty, and whether a daemon has it open."""
     from runner.store import migrate

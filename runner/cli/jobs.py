@@ -10,9 +10,20 @@ import typer
 from runner.cli import changes, findings
 from runner.cli.command import DONE, AsJson, on_server
 from runner.cli.connections import START, finish, show_preview
-from runner.cli.follow import read_job
-from runner.cli.listings import DETAILS, JOB, pick
-from runner.cli.output import coloured, facts, local_time, note, print_json, print_json_array, say, table
+from runner.cli.follow import follow, read_job, report, verdict
+from runner.cli.listings import DETAILS, JOB, LOG_LINE, pick
+from runner.cli.output import (
+    coloured,
+    console,
+    facts,
+    local_time,
+    note,
+    print_json,
+    print_json_array,
+    say,
+    table,
+    text,
+)
 from runner.cli.reach import Where, reach
 from runner.cli.refusals import Json
 from runner.cli.when import past
@@ -125,6 +136,32 @@ def list_changes(where: Where, job: Id, *, limit: Limit = None, as_json: AsJson 
 
 
 app.command("findings")(findings.findings)
+
+
+@app.command("log")
+@on_server
+def log(where: Where, job: Id, *, as_json: AsJson = False) -> int:
+    """Show what a job's connector wrote to its log."""
+    with reach(where) as client:
+        kind = read_job(client, job)["kind"]
+        lines = (pick(LOG_LINE, line) for line in client.pages(f"jobs/{kind}/{job}/log/"))
+        if as_json:
+            print_json_array(lines)
+        else:
+            for line in lines:
+                fields = " ".join(f"{name}={value}" for name, value in line["fields"].items())
+                console().print(text(f"{local_time(line['when'])}  {line['event']}  {fields}".rstrip()))
+    return DONE
+
+
+@app.command("watch")
+@on_server
+def watch(where: Where, job: Id, *, as_json: AsJson = False) -> int:
+    """Follow a job to its end; the exit code tells the outcome. Ctrl-C ends the watching alone."""
+    with reach(where, needs_daemon=f"A job that waits needs one to end. {START}") as client:
+        found = follow(client, job, kind=read_job(client, job)["kind"])
+    report(found, as_json=as_json)
+    return verdict(found)
 
 
 @app.command("cancel")

@@ -76,6 +76,8 @@ CONNECTION: Fields = {
 
 CONNECTION_WHOLE: Fields = {**CONNECTION, **_same("command", "debug_mode", "safety", "params")}
 
+LOG_LINE: Fields = _same("id", "when", "attempt", "event", "fields")
+
 FINDING: Fields = _same("category", "cwes", "severity", "number", "via", "mapped", "tasks", "examples")
 
 TOKEN: Fields = _same("id", "user", "scopes", "created", "expires", "last_used")

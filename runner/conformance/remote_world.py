@@ -1,6 +1,7 @@
 """The same world with its platform on a remote server, which runs reach over REST."""
 
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from runner.settings import Settings
 from runner.store import accounts, connections
 from runner.store.accounts import Role, Scope
 from runner.store.database import open_database
+from runner.store.vault import KEY_FILE, Vault
 
 REMOTE = "far"
 
@@ -41,6 +43,10 @@ class _NoEngine:
 
     def check(self, connection: Connection) -> list[StepTold]:
         """It tests nothing."""
+        return []
+
+    def ask_directory(self, settings: Mapping[str, str], *, match: str | None) -> list[dict[str, str]]:
+        """It knows no directory."""
         return []
 
     def status(self) -> dict[str, Any]:
@@ -67,6 +73,7 @@ class RemoteWorld(World):
             settings_now=lambda: settings,
             database=database,
             engine=_NoEngine(),
+            vault=Vault(there / KEY_FILE),
             uploads=there / "uploads",
             clock=utc_now,
         )

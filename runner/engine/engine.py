@@ -32,6 +32,7 @@ from runner.sdelements.side import RemoteSide
 from runner.settings import Settings
 from runner.store import claims, facts, queue, rescue
 from runner.store.database import Database
+from runner.store.vault import KEY_FILE, Vault
 
 _LOOK_EVERY = {"sqlite": 5.0, "postgresql": 0.25}
 """Seconds after which an idle slot looks for work by itself: others may enqueue on PostgreSQL."""
@@ -84,6 +85,7 @@ class Engine:
             remotes=RemoteSide(settings.remote, settings.safety.network()),
         )
         self.timetable = settings.scheduler.timetable()
+        self.vault = Vault(settings.state_dir / KEY_FILE)
         self.probes = Probes(self.factory)
         self.claiming = True
         self._wanting = True  # whether to claim again once the store takes writes again
@@ -219,6 +221,20 @@ class Engine:
             cleaner=Cleaner(secrets_of(connection, self.systems)),
             asked=partial(answer, self.database, connection),
         )
+
+    def ask_directory(self, settings: Mapping[str, str], *, match: str | None) -> list[dict[str, str]]:
+        """Test a directory (``match`` None: the steps), or look for people in it.
+
+        Raises ``RunnerError`` with what went wrong.
+        """
+        question = encode(
+            "directory",
+            settings=dict(settings),
+            match=match,
+            network=self.settings.safety.network().to_json(),
+            memory_limit=self.settings.engine.memory_limit,
+        )
+        return self.probes.ask_directory(question, cleaner=Cleaner({settings.get("password", "")} - {""}))
 
     def status(self) -> dict[str, Any]:
         """What a person wants to know of the engine."""

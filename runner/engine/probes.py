@@ -29,6 +29,7 @@ class StepTold(NamedTuple):
 
 
 _steps = TypeAdapter(list[StepTold])
+_texts = TypeAdapter(list[dict[str, str]])
 
 
 class Busy(Refused):
@@ -78,6 +79,16 @@ class Probes:
             return [StepTold(name="check", ok=False, message=cleaner.text(error.message))]
         steps = _steps.validate_python(told)
         return [step._replace(message=cleaner.text(step.message)) for step in steps]
+
+    def ask_directory(self, question: bytes, *, cleaner: Cleaner) -> list[dict[str, str]]:
+        """What a directory answered, without its password; ``Refused`` with what went wrong."""
+        try:
+            found = _texts.validate_python(self._ask(question))
+        except Busy:
+            raise
+        except RunnerError as error:
+            raise Refused(cleaner.text(error.message)) from error
+        return [{name: cleaner.text(value) for name, value in row.items()} for row in found]
 
     def _ask(self, question: bytes, *, asked: Callable[[Ask], bytes] | None = None) -> Any:
         deadline = time.monotonic() + _CAP

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 import structlog
@@ -21,11 +21,20 @@ from runner.engine.attempt import Attempt, Result
 from runner.engine.ledger import Ledger
 from runner.engine.talk import Surroundings, Talk
 from runner.engine.workers import Budget, Wake, Worker, WorkerFactory
-from runner.errors import Internal, Reason, RunnerError, RunStopped, SettingsInvalid, StoreError
-from runner.model.jobs import Claim, Job, Outcome, State
+from runner.errors import (
+    Internal,
+    Reason,
+    RunnerError,
+    RunStopped,
+    SealedShut,
+    SettingsInvalid,
+    StoreError,
+)
+from runner.model.jobs import Claim, Connection, Job, Outcome, State
 from runner.settings import Settings
-from runner.store import claims
+from runner.store import claims, ldap_servers
 from runner.store.database import Database
+from runner.store.vault import Vault
 
 _SETTLING = timedelta(minutes=1)  # to find out, after a stopped run, what was written
 _LONGEST_DELAY = timedelta(hours=1)  # before another attempt, unless the other side asks for more
@@ -61,6 +70,7 @@ class Host(Protocol):
     owner: str
     factory: WorkerFactory
     surroundings: Surroundings
+    vault: Vault
     claiming: bool  # whether new jobs may be taken
     work_version: int  # grows with each piece of work
 
@@ -276,6 +286,8 @@ class Slot(threading.Thread):
                 message=error.message,
                 detail=error.detail,
             )
+        if isinstance(error, SealedShut):
+            return Result(outcome=Outcome.FAILED, reason=error.reason, message=error.message)
         if attempt is None:
             return Result(
                 outcome=Outcome.FAILED,
@@ -309,9 +321,20 @@ class Slot(threading.Thread):
             timeout_text=_spelled(timeout),
             memory_text=f"{memory // 2**20} MiB",
         )
+        # Only here, for this run, are its secrets open.
+        params = self._engine.vault.open(self._with_server(claim.connection))
+        claim = replace(claim, connection=replace(claim.connection, params=params))
         return Talk(
             claim, self._ready_worker(), around=self._engine.surroundings, budget=budget, wake=self._wake
         )
+
+    def _with_server(self, connection: Connection) -> dict[str, Any]:
+        """The connection's params; where they name a directory's server, with what is known of it."""
+        named = ldap_servers.named_by(connection)
+        if named is None:
+            return connection.params
+        with self._engine.database.read() as c:
+            return {**ldap_servers.params_of(c, named), **connection.params}
 
     def _ready_worker(self) -> Worker:
         if self._worker is not None and self._worker.worn:

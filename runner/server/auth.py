@@ -1,5 +1,6 @@
 """Who makes a request, and what they may do."""
 
+import base64
 import contextlib
 import ipaddress
 import re
@@ -16,6 +17,7 @@ from runner.server.replies import Unauthenticated, forbidden
 from runner.server.services import services_of
 from runner.store import accounts
 from runner.store.accounts import Scope
+from runner.store.vault import Vault
 
 # Pages of the original print the token in quotes, and sometimes a colon after the scheme. The GroupID
 # dialect calls the scheme Bearer.
@@ -38,7 +40,8 @@ class Credential(NamedTuple):
     """What a request shows to prove who makes it."""
 
     token_hash: str | None  # None = it came over the Unix socket
-    private: bool = False  # nobody between can read the answer: TLS, or this machine alone
+    token_id: int | None = None  # which the token must be
+    private: Vault | None = None  # set where nobody between can read the answer: what opens secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ class Caller:
     scopes: frozenset[Scope]
     superuser: bool = False
     reports: bool = False  # an agent: what it posts was run by the service account
-    clear: bool = False  # an agent on a private line: it is shown secrets, which it can't do without
+    clear: Vault | None = None  # an agent on a private line: it is shown secrets, which this opens
     token_id: int | None = None
     use_is_old: bool = False
 
@@ -89,7 +92,10 @@ def credential_of(request: Request) -> Credential:
     """What the request shows; ``Unauthenticated`` if nothing."""
     if LOCAL in request.scope:
         return Credential(None)
-    header = request.headers.get("authorization")
+    if request.url.path.startswith("/rest/"):
+        shown = request.app.state.sessions.shown(request, now=services_of(request).clock())
+        return Credential(shown.token_hash, token_id=shown.token_id)
+    header = _from_browser(request) or request.headers.get("authorization")
     found = None if header is None else _HEADER.fullmatch(header)
     if found is None:
         raise Unauthenticated
@@ -98,7 +104,25 @@ def credential_of(request: Request) -> Credential:
         raise Unauthenticated("Invalid token header. No credentials provided.")
     if " " in token:
         raise Unauthenticated("Invalid token header. Token string should not contain spaces.")
-    return Credential(accounts.hash_token(token), private=is_private(request))
+    return Credential(
+        accounts.hash_token(token), private=services_of(request).vault if is_private(request) else None
+    )
+
+
+def _from_browser(request: Request) -> str | None:
+    """What a browser shows for the status page, e-mail and token, as the header others send.
+
+    The token alone tells who it is; only there is it taken this way, for browsers send it again
+    by themselves, to whatever page makes them.
+    """
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if request.url.path != "/" or scheme.lower() != "basic":
+        return None
+    try:
+        shown = base64.b64decode(encoded, validate=True).decode()
+    except ValueError:
+        raise Unauthenticated("Invalid basic header.") from None
+    return f"Token {shown.partition(':')[2]}"
 
 
 def is_private(request: Request) -> bool:
@@ -128,7 +152,7 @@ def authenticate(c: sa.Connection, credential: Credential, *, now: datetime) -> 
             superuser=True,
         )
     holder = accounts.holder(c, token_hash=credential.token_hash, now=now)
-    if holder is None:
+    if holder is None or credential.token_id not in {None, holder.token_id}:
         raise Unauthenticated("Invalid token.")
     if holder.dead:
         raise Unauthenticated(holder.dead)
@@ -138,7 +162,7 @@ def authenticate(c: sa.Connection, credential: Credential, *, now: datetime) -> 
         scopes=_effective(holder),
         superuser=holder.is_superuser,
         reports=Scope.AGENT in holder.scopes,
-        clear=Scope.AGENT in holder.scopes and credential.private,
+        clear=credential.private if Scope.AGENT in holder.scopes else None,
         token_id=holder.token_id,
         use_is_old=holder.use_is_old,
     )

@@ -26,6 +26,8 @@ class Guard:
         path: str = scope["path"]
         if path.startswith(_SLASHED) and not path.endswith(("/", ".json")):
             scope["path"] = path + "/"
+        elif path.startswith("/rest/") and path.endswith("/"):
+            scope["path"] = path.rstrip("/")
         begun = False
 
         async def watched(message: Message) -> None:

@@ -90,6 +90,7 @@ class Operation:
     paged: bool = True  # a listing takes ``page_size``
     files: Sequence[str] = ()  # media types in which the answer may be had as well
     produces: str = "application/json"  # media type of a good answer without a schema
+    envelope: bool = False  # errors come in the SecurityCenter dialect's envelope
     accepted: bool = False  # may also be 202: it happens a little later
     extension: bool = False  # not in the original
 
@@ -146,11 +147,16 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
         good["content"] = {"application/json": {"schema": schema}}
         good["content"] |= {media: {"schema": {"type": "string"}} for media in operation.files}
     elif operation.produces != "application/json":
-        good["content"] = {operation.produces: {"schema": {"type": "string"}}}
+        # Events are told apart by who reads them; each one's data is JSON.
+        events = operation.produces == "text/event-stream"
+        good["content"] = {operation.produces: {"schema": {} if events else {"type": "string"}}}
     found: dict[int | str, dict[str, Any]] = {operation.status: good}
     if operation.accepted:
         found[202] = good
-    for status, name in {**_ERRORS, **dict.fromkeys(operation.also, "Error")}.items():
+    errors = {**_ERRORS, **dict.fromkeys(operation.also, "Error")}
+    if operation.envelope:
+        errors = dict.fromkeys((*_ERRORS, 413, 415), "Envelope")
+    for status, name in errors.items():
         found[status] = {
             "description": "An error",
             "content": {"application/json": {"schema": ref(name)}},
@@ -193,6 +199,7 @@ QUERY: Mapping[str, Schema] = {
     "connection": _INTEGER,
     "user": _TEXT,
     "include": _TEXT,
+    "fields": {**_TEXT, "description": "names of fields, with commas"},
     "expand": _TEXT,
     "search": _TEXT,
     "name": _TEXT,

@@ -1,6 +1,7 @@
 """Listings: whole and streamed, or a page at a time if ``page_size`` is given."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -125,6 +126,7 @@ def _joined(items: Sequence[Item]) -> bytes:
 
 async def _page(request: Request, prepare: Work[Source], need: tuple[Scope, ...], asked: _Asked) -> Response:
     back = asked.cursor is not None and asked.cursor < 0
+    counts: Counts = request.app.state.counts
 
     def read(c: sa.Connection, caller: Caller) -> tuple[int, list[Item]]:
         source = prepare(c, caller)
@@ -134,7 +136,7 @@ async def _page(request: Request, prepare: Work[Source], need: tuple[Scope, ...]
             offset=0 if asked.cursor is not None else (asked.number - 1) * asked.size,
             backwards=back,
         )
-        return source.count(c), source.page(c, part)
+        return counts.tell(c, _counted(request, caller), source.count), source.page(c, part)
 
     count, items = await reading(request, read, *need)
     more = len(items) > asked.size
@@ -149,6 +151,48 @@ async def _page(request: Request, prepare: Work[Source], need: tuple[Scope, ...]
             "results": [entry for _, entry in shown],
         }
     )
+
+
+def _counted(request: Request, caller: Caller) -> Hashable:
+    """What a count is of: the listing, its filters, and what the caller may see."""
+    filters = sorted(
+        (name, value) for name, value in request.query_params.multi_items() if name not in _PAGE_OF
+    )
+    return request.url.path, tuple(filters), caller.scopes, caller.superuser
+
+
+_PAGE_OF = {"page", "page_size", "cursor", "include", "expand"}
+
+
+class Counts:
+    """Counts of long listings, which are told again for a while: to count takes longer than a page.
+
+    A count that was had at once is never kept. One that took long is kept for a hundred times
+    as long, so that counting costs a hundredth of the time at the most. Safe between threads.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: dict[Hashable, tuple[float, int]] = {}
+
+    def tell(self, c: sa.Connection, what: Hashable, count: Callable[[sa.Connection], int]) -> int:
+        """How many there are, or were a moment ago."""
+        began = self._clock()
+        kept = self._kept.get(what)
+        if kept is not None and kept[0] > began:
+            return kept[1]
+        number = count(c)
+        took = self._clock() - began
+        if took > _LONG:
+            if len(self._kept) >= _MOST_COUNTS:
+                self._kept.clear()
+            self._kept[what] = (began + min(100 * took, _OLDEST), number)
+        return number
+
+
+_LONG = 0.02  # seconds
+_OLDEST = 60.0  # seconds
+_MOST_COUNTS = 1_000
 
 
 def _link(request: Request, cursor: int) -> str:

@@ -92,10 +92,14 @@ def server_error() -> Response:
 
 def method_not_allowed(request: Request) -> Response:
     """Say which methods the path takes, over all its routes."""
-    allowed = sorted(_methods(request))
     return reply(
-        {"detail": f'Method "{request.method}" not allowed.'}, 405, headers={"Allow": ", ".join(allowed)}
+        {"detail": f'Method "{request.method}" not allowed.'}, 405, headers={"Allow": allowed(request)}
     )
+
+
+def allowed(request: Request) -> str:
+    """The methods that the path takes, as the header ``Allow`` has them."""
+    return ", ".join(sorted(_methods(request)))
 
 
 def _methods(request: Request) -> Iterable[str]:

@@ -7,14 +7,16 @@ told to stop, and wakes once a second. Signals are the daemon's business, not uv
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from runner.errors import RunnerError
+from runner.errors import RunnerError, SettingsInvalid
 from runner.server.addresses import BACKLOG, bind_tcp, bind_unix
 
 _GRACE = 5  # seconds that answers under way have when the server stops
@@ -41,6 +43,29 @@ class _Server(uvicorn.Server):
             self.stopped.set()
 
 
+class Tls(NamedTuple):
+    """What the server proves itself with: PEM files."""
+
+    cert: str
+    key: str | None = None  # None = it stands in ``cert``
+
+    def check(self) -> None:
+        """Raise ``SettingsInvalid`` if these files can't be used."""
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                self.cert, self.key, password=_no_password
+            )
+        except (OSError, ValueError) as error:
+            files = self.cert if self.key is None else f"{self.cert} and {self.key}"
+            msg = f"[server] tls_cert, tls_key: {files} can't be used as certificate and key: {error}."
+            raise SettingsInvalid(msg) from error
+
+
+def _no_password() -> str:
+    msg = "the key is encrypted; give one that isn't, readable by the daemon alone"
+    raise ValueError(msg)
+
+
 class HttpServer:
     """Serves one application on TCP, and one on a Unix socket, in a thread of its own."""
 
@@ -52,13 +77,16 @@ class HttpServer:
         socket_path: Path | None = None,
         socket_app: ASGIApp | None = None,
         further: Sequence[tuple[str, str, ASGIApp]] = (),
+        tls: Tls | None = None,
     ) -> None:
         """``listen`` is "address:port" ("" = no TCP); ``socket_app`` is served at ``socket_path``.
 
         ``further`` are listeners on TCP with applications of their own: setting, address, application.
+        With ``tls``, ``listen`` speaks it and nothing else.
         """
         self._listen = listen
         self._further = further
+        self._tls = tls
         self._app = app
         self._socket_path = socket_path
         self._socket_app = socket_app
@@ -73,12 +101,14 @@ class HttpServer:
     def start(self) -> None:
         """Listen; return when both accept. ``RunnerError`` if an address can't be had."""
         bound = []
+        if self._tls is not None:
+            self._tls.check()
         try:
             if self._listen:
                 tcp = bind_tcp(self._listen)
                 bound.append(tcp)
                 self.port = tcp.getsockname()[1]
-                self._servers.append((_server(self._app), tcp))
+                self._servers.append((_server(self._app, self._tls), tcp))
             for setting, address, app in self._further:
                 also = bind_tcp(address, setting=setting)
                 bound.append(also)
@@ -132,10 +162,12 @@ class HttpServer:
         await asyncio.gather(*tasks)
 
 
-def _server(app: ASGIApp) -> _Server:
+def _server(app: ASGIApp, tls: Tls | None = None) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
+            ssl_certfile=None if tls is None else tls.cert,
+            ssl_keyfile=None if tls is None else tls.key,
             lifespan="off",
             ws="none",
             interface="asgi3",

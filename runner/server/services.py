@@ -15,6 +15,7 @@ from runner.metrics import Metrics
 from runner.model.jobs import Connection
 from runner.settings import Settings
 from runner.store.database import Database
+from runner.store.vault import Vault
 
 
 class EngineFacade(Protocol):
@@ -35,6 +36,9 @@ class EngineFacade(Protocol):
     def check(self, connection: Connection) -> Sequence[StepTold]:
         """Test a connection, which needn't be stored, without effects; what each step told."""
 
+    def ask_directory(self, settings: Mapping[str, str], *, match: str | None) -> list[dict[str, str]]:
+        """Test a directory (``match`` None: the steps), or look for people in it."""
+
     def status(self) -> dict[str, Any]:
         """What a person wants to know of the engine."""
 
@@ -49,6 +53,7 @@ class Services:
     settings_now: Callable[[], Settings]  # those in force: a reload swaps them
     database: Database
     engine: EngineFacade
+    vault: Vault
     uploads: Path  # folder of the uploaded files
     clock: Callable[[], datetime]  # aware UTC
     about: Callable[[], Mapping[str, Any]] = dict  # what a daemon that runs jobs says of itself

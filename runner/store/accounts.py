@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from runner.store.pages import Cut, cut
+from runner.store.prepared import Prepared
 from runner.store.rows import insert
 from runner.store.schema import tokens, users
 from runner.store.values import from_json, from_micros, maybe_from_micros, to_json, to_micros
@@ -99,7 +100,7 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-_holder = (
+_holder = Prepared(
     sa.select(
         tokens.c.id,
         tokens.c.user_id,
@@ -118,9 +119,10 @@ _holder = (
 
 def holder(c: sa.Connection, *, token_hash: str, now: datetime) -> Holder | None:
     """Find who holds the token with this hash; None if there is no such token."""
-    row = c.execute(_holder, {"hash": token_hash}).one_or_none()
-    if row is None:
+    rows = _holder.rows(c, {"hash": token_hash})
+    if not rows:
         return None
+    row = rows[0]
     micros = to_micros(now)
     dead = ""
     if not row.is_active:
@@ -132,8 +134,8 @@ def holder(c: sa.Connection, *, token_hash: str, now: datetime) -> Holder | None
         token_id=row.id,
         user_id=row.user_id,
         email=row.email,
-        administers=row.is_superuser or row.role == Role.ADMINISTRATOR,
-        is_superuser=row.is_superuser,
+        administers=bool(row.is_superuser) or row.role == Role.ADMINISTRATOR,
+        is_superuser=bool(row.is_superuser),
         scopes=frozenset(Scope(scope) for scope in from_json(row.scopes) if scope in known),
         dead=dead,
         use_is_old=row.last_used is None or row.last_used <= to_micros(now - USED_EVERY),

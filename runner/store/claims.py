@@ -12,7 +12,7 @@ from runner.errors import Reason
 from runner.model.jobs import Claim, Connection, Frequency, Job, Outcome, State
 from runner.store import queue
 from runner.store.prepared import Prepared
-from runner.store.schema import applications, business_units, connections, jobs, projects, uploads
+from runner.store.schema import applications, business_units, connections, connectors, jobs, projects, uploads
 from runner.store.values import from_json, to_json, to_micros
 
 LEASE = timedelta(seconds=30)
@@ -47,6 +47,7 @@ _waiting = (
         connections.c.frequency.label("c_frequency"),
         connections.c.project_id.label("c_project_id"),
         connections.c.params.label("c_params"),
+        connectors.c.params.label("c_inherited"),
         connections.c.safety.label("c_safety"),
         connections.c.enabled.label("c_enabled"),
         connections.c.is_file_upload.label("c_is_file_upload"),
@@ -65,6 +66,7 @@ _waiting = (
         uploads.c.size.label("u_size"),
     )
     .join(connections, connections.c.id == jobs.c.connection_id)
+    .outerjoin(connectors, connectors.c.id == connections.c.connector_id)
     .outerjoin(projects, projects.c.id == connections.c.project_id)
     .outerjoin(applications, applications.c.id == projects.c.application_id)
     .outerjoin(business_units, business_units.c.id == applications.c.business_unit_id)
@@ -182,7 +184,7 @@ def _claim(row: Any, owner: str, now: datetime) -> Claim:
             command=row.c_command,
             frequency=Frequency(row.c_frequency),
             project_id=row.c_project_id,
-            params=from_json(row.c_params),
+            params={**(from_json(row.c_inherited) or {}), **from_json(row.c_params)},
             enabled=bool(row.c_enabled),
             is_file_upload=bool(row.c_is_file_upload),
             debug_mode=bool(row.c_debug_mode),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from runner.model.jobs import Connection, Frequency, Kind, State
 from runner.store.pages import Cut, contains, cut
 from runner.store.rows import insert
-from runner.store.schema import connections, jobs
+from runner.store.schema import connections, connectors, jobs
 from runner.store.values import from_json, from_micros, to_json, to_micros
 
 _occupied = (
@@ -21,7 +21,16 @@ _occupied = (
     )
     .correlate(connections)
 )
-_select = sa.select(connections, _occupied.label("in_progress")).where(connections.c.deleted.is_(None))
+_select = (
+    sa.select(
+        connections,
+        _occupied.label("in_progress"),
+        connectors.c.params.label("connector_params"),
+        connectors.c.fields_editable_on_project.label("editable"),
+    )
+    .outerjoin(connectors, connectors.c.id == connections.c.connector_id)
+    .where(connections.c.deleted.is_(None))
+)
 _by_id = _select.where(connections.c.id == sa.bindparam("connection_id"))
 
 
@@ -29,7 +38,11 @@ _by_id = _select.where(connections.c.id == sa.bindparam("connection_id"))
 class Entry:
     """A connection with what the API shows beside it."""
 
-    connection: Connection
+    connection: Connection  # its params are the effective ones: its own over its connector's
+    connector_id: int | None
+    own_params: dict[str, Any]
+    inherited: dict[str, Any]  # params of its connector
+    editable: list[str] | None  # params of the connector that it may have otherwise; None = all
     in_progress: bool  # a job of it waits or runs
     updated: int  # microseconds since 1970; tells whether somebody changed it meanwhile
     next_run: datetime | None
@@ -78,7 +91,12 @@ def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
 
 
 def _entry(row: sa.Row[Any]) -> Entry:
+    own, inherited = from_json(row.params), from_json(row.connector_params) or {}
     return Entry(
+        connector_id=row.connector_id,
+        own_params=own,
+        inherited=inherited,
+        editable=from_json(row.editable),
         connection=Connection(
             id=row.id,
             kind=Kind(row.kind),
@@ -87,7 +105,7 @@ def _entry(row: sa.Row[Any]) -> Entry:
             command=row.command,
             frequency=Frequency(row.frequency),
             project_id=row.project_id,
-            params=from_json(row.params),
+            params={**inherited, **own},
             enabled=row.enabled,
             is_file_upload=row.is_file_upload,
             debug_mode=row.debug_mode,
@@ -126,6 +144,7 @@ def create(
     schedule: str | None = None,
     timezone: str | None = None,
     declared: str | None = None,
+    connector_id: int | None = None,
 ) -> int:
     """Add a connection; the id."""
     micros = to_micros(now)
@@ -147,6 +166,7 @@ def create(
         schedule=schedule,
         timezone=timezone,
         declared=declared,
+        connector_id=connector_id,
         created=micros,
         updated=micros,
     )

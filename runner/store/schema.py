@@ -195,10 +195,27 @@ uploads = sa.Table(
     sqlite_autoincrement=True,
 )
 
+connectors = sa.Table(
+    "connectors",
+    metadata,
+    _key(),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("system", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("params", sa.Text, nullable=False, server_default="{}"),  # under those of its connections
+    sa.Column("inaccessible", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("fields_editable_on_project", sa.Text),  # JSON array; null = all
+    sa.Column("updated", _Instant, nullable=False),
+    sqlite_autoincrement=True,
+    comment="what connections of a system have in common, for the whole organisation",
+)
+sa.Index("connectors_by_kind", connectors.c.kind, connectors.c.id)
+
 connections = sa.Table(
     "connections",
     metadata,
     _key(),
+    sa.Column("connector_id", sa.ForeignKey("connectors.id"), index=True),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("system", sa.Text, nullable=False),
     sa.Column("alias", sa.Text, nullable=False),
@@ -363,6 +380,20 @@ job_log = sa.Table(
     comment="what connectors wrote to their jobs' logs",
 )
 sa.Index("job_log_by_job", job_log.c.job_id, job_log.c.id)
+
+ldap_servers = sa.Table(
+    "ldap_servers",
+    metadata,
+    _key(),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("description", sa.Text, nullable=False, server_default=""),
+    sa.Column("settings", sa.Text, nullable=False),  # JSON object of texts; the password is sealed
+    sa.Column("organizations", sa.Text, nullable=False, server_default="[]"),  # ids of business units
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("modified", _Instant, nullable=False),
+    sqlite_autoincrement=True,
+    comment="directories as the SecurityCenter dialect knows them; connections may name them",
+)
 
 remote_agents = sa.Table(
     "remote_agents",

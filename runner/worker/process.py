@@ -21,7 +21,7 @@ from runner.model.changes import (
     values_to_json,
 )
 from runner.ports import Connector, WritesOutside
-from runner.worker import limits, plugins
+from runner.worker import directories, limits, plugins
 from runner.worker.context import PipeContext
 from runner.worker.failures import explain
 from runner.worker.printed import Printed, take_over
@@ -103,6 +103,9 @@ class Worker:
                 self.send(encode("answer", value=plugins.describe(self._places)))
             case "check":
                 self._check(message)
+            case "directory":
+                limits.limit_memory(message["memory_limit"])
+                self.send(encode("answer", value=directories.answer(message)))
             case "validate":
                 self._load(message["system"]).params.model_validate(message["params"])
                 self.send(encode("answer", value=True))

@@ -9,7 +9,7 @@ from typing import Any
 from runner.model.changes import Complete
 from runner.model.findings import FindingRow
 from runner.model.network import Network
-from runner.model.platform import Meaning, Project, Task, Verification
+from runner.model.platform import Account, Group, GroupMapping, Meaning, Project, Task, Verification
 from runner.ports import Attachment, JobInfo, Link, PlatformReader, Reading
 
 SAMPLE = Path(__file__).parents[2] / "runner" / "sample"
@@ -74,6 +74,15 @@ class ListedPlatform:
 
     def tasks(self) -> Iterator[Task]:
         yield from self.listed
+
+    def accounts(self) -> Iterator[Account]:
+        yield from ()
+
+    def groups(self) -> Iterator[Group]:
+        yield from ()
+
+    def group_mappings(self) -> Iterator[GroupMapping]:
+        yield from ()
 
 
 class RecordingContext:

@@ -7,6 +7,7 @@ account isn't tied to anybody yet. Where that is doubtful nothing is done, and i
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from runner.connectors.ldap_sync.source import Person
 from runner.model.changes import Change, Complete, Op, constructive, destructive
@@ -192,7 +193,11 @@ class Decisions:
 
     def _member(self, op: Op, email: str, group: str, user: int | str) -> Change:
         values = {"user": user, "group": group}
-        what: dict[str, Any] = {"kind": "membership", "key": f"{email} {group}", "subject": f"{email} in {group}"}
+        what: dict[str, Any] = {
+            "kind": "membership",
+            "key": f"{email} {group}",
+            "subject": f"{email} in {group}",
+        }
         if op is Op.ADD_MEMBER:
             return constructive(op, **what, after=values)
         return destructive(op, **what, before=values, after=None, proof=self.rules.members)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from runner.server.once import once
 from runner.server.replies import Invalid, reply, to_bytes
 from runner.server.sdelements import shapes
 from runner.server.sdelements.initiate import masking
-from runner.server.sdelements.params import merged
+from runner.server.sdelements.params import merged, sealed
 from runner.server.sdelements.shapes import JobStyle
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
@@ -28,6 +29,7 @@ from runner.store import connections, queue, uploads, work
 from runner.store import listing as store
 from runner.store.accounts import Scope
 from runner.store.uploads import Received
+from runner.store.vault import Vault
 
 FILE = "report_file"
 
@@ -57,8 +59,9 @@ async def post_file(request: Request) -> Response:
         if asked.params:
             await in_thread(lambda: services.engine.validate(asked.system.id, asked.params))
         now = services.clock()
-        take = once(request, _said(asked), lambda c, caller: _take(c, masking(caller), asked, now))
-        done = await writing(request, take, Scope.RUN)
+        take = partial(_take, asked=asked, now=now, vault=services.vault)
+        first = once(request, _said(asked), lambda c, caller: take(c, masking(caller)))
+        done = await writing(request, first, Scope.RUN)
     except Refused:
         # After other errors the commit may have happened, and the job wants its file; a file
         # that no row knows is swept at the next start.
@@ -130,7 +133,7 @@ def _params(text: str, wrong: dict[str, list[str]]) -> dict[str, Any] | None:
     return value
 
 
-def _take(c: sa.Connection, caller: Caller, asked: _Asked, now: datetime) -> shapes.Shown:
+def _take(c: sa.Connection, caller: Caller, *, asked: _Asked, now: datetime, vault: Vault) -> shapes.Shown:
     """Record the file, its connection and its job, in one transaction."""
     if work.project(c, asked.project_id) is None:
         raise Invalid({"project": [no_such(asked.project_id)]})
@@ -146,7 +149,8 @@ def _take(c: sa.Connection, caller: Caller, asked: _Asked, now: datetime) -> sha
     )
     if asked.params:
         params = merged(entry.connection.params, asked.params, system=asked.system, replace=True)
-        connections.update(c, entry.connection.id, {"params": params}, now=now)
+        stored = sealed(params, system=asked.system, vault=vault)
+        connections.update(c, entry.connection.id, {"params": stored}, now=now)
     job_id, _ = queue.enqueue(
         c,
         connection_id=entry.connection.id,

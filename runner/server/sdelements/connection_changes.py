@@ -1,6 +1,6 @@
 """Making, changing and removing connections."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -17,14 +17,15 @@ from runner.server.fields import REQUIRED, Fields, no_such
 from runner.server.replies import Invalid, conflict, forbidden, reply
 from runner.server.sdelements import shapes
 from runner.server.sdelements.connections import Style, changeable, find
-from runner.server.sdelements.params import merged
+from runner.server.sdelements.params import masked, merged, sealed
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
 from runner.settings import Safety, overridden
 from runner.store import connections as store
-from runner.store import queue, work
+from runner.store import connectors, queue, work
 from runner.store.accounts import Scope
 from runner.store.connections import Entry
+from runner.store.connectors import Connector
 
 
 def _may_edit(caller: Caller, kind: Kind) -> None:
@@ -112,17 +113,62 @@ def read_system(
     return None
 
 
+def _connector(c: sa.Connection, values: Mapping[str, Any], kind: Kind) -> Connector | None:
+    """The connector that a body names for a new connection; None if none."""
+    fields = Fields(values)
+    ident = fields.integer("connector", null=True)
+    found = None if ident is None else connectors.get(c, ident)
+    if ident is not None and (found is None or found.kind is not kind):
+        fields.wrong("connector", no_such(ident))
+    fields.done()
+    return found
+
+
+def _check_editable(
+    given: Mapping[str, Any],
+    inherited: Mapping[str, Any],
+    editable: Collection[str] | None,
+    system: System | None,
+) -> None:
+    """Refuse params of a connection's own that its connector keeps for itself."""
+    if editable is None:
+        return
+    shown = masked(inherited, system)
+    fixed = [
+        name
+        for name, value in given.items()
+        if name not in editable and name in inherited and value not in (shown[name], inherited[name])
+    ]
+    if fixed:
+        text = f"{', '.join(sorted(fixed))}: set by the connector, and not to be changed on a project."
+        raise Invalid({"params": [text]})
+
+
 async def create_connection(request: Request) -> Response:
     """Add a connection."""
     services, systems, body = services_of(request), dict(await systems_of(request)), await read_body(request)
     kind = Kind(request.path_params["kind"])
-    await reading(request, lambda _c, caller: _may_edit(caller, kind))
-    given = _read(body.object(), kind, systems, create=True)
+
+    def look(c: sa.Connection, caller: Caller) -> Connector | None:
+        _may_edit(caller, kind)
+        return _connector(c, body.object(), kind)
+
+    connector = await reading(request, look)
+    values = body.object() if connector is None else {"system": connector.system, **body.object()}
+    given = _read(values, kind, systems, create=True)
     system = given.system
     assert system is not None  # else the body was refused
-    params = merged({}, given.params or {}, system=system, replace=True)
+    inherited: dict[str, Any] = {}
+    if connector is not None:
+        if connector.system != system.id:
+            raise Invalid({"connector": [f"It is for {connector.system}, not for {system.id}."]})
+        inherited = connector.params
+        _check_editable(given.params or {}, inherited, connector.editable, system)
+    params = merged({}, given.params or {}, system=system, replace=True, inherited=inherited)
     safety = _merged_safety({}, given.safety or {}, services.settings.safety, replace=True)
-    await in_thread(lambda: services.engine.validate(system.id, params))
+    effective = services.vault.open({**inherited, **params})
+    await in_thread(lambda: services.engine.validate(system.id, effective))
+    stored = sealed(params, system=system, vault=services.vault)
     now = services.clock()
 
     def create(c: sa.Connection, caller: Caller) -> shapes.Shown:
@@ -132,9 +178,15 @@ async def create_connection(request: Request) -> Response:
         project_id = given.columns.get("project_id")
         if project_id is not None and work.project(c, project_id) is None:
             raise Invalid({"project": [no_such(project_id)]})
-        columns = {"alias": system.name, "project_id": None, "safety": safety, **given.columns}
+        columns: dict[str, Any] = {"alias": system.name, "project_id": None, "safety": safety}
+        if connector is not None:
+            if connectors.get(c, connector.id) != connector:
+                raise conflict("Somebody changed the connector at the same moment; look at it again.")
+            columns |= {"alias": connector.name, "connector_id": connector.id}
+            columns["inaccessible"] = connector.inaccessible
+        columns |= given.columns
         made = store.create(
-            c, kind=kind, system=system.id, command=system.command, params=params, now=now, **columns
+            c, kind=kind, system=system.id, command=system.command, params=stored, now=now, **columns
         )
         return _shown_again(c, made, Style(systems, caller, last_job=False))
 
@@ -175,9 +227,14 @@ async def _change(request: Request, *, replace: bool) -> Response:
         if safety != stored:  # whoever sends back what was shown needs no further right
             columns["safety"] = safety
     if given.params is not None:
-        stored = entry.connection.params
-        columns["params"] = merged(stored, given.params, system=systems.get(name), replace=replace)
-        await in_thread(lambda: services.engine.validate(name, columns["params"]))
+        inherited, editable = entry.inherited, entry.editable
+        _check_editable(given.params, inherited, editable, systems.get(name))
+        params = merged(
+            entry.own_params, given.params, system=systems.get(name), replace=replace, inherited=inherited
+        )
+        effective = services.vault.open({**inherited, **params})
+        await in_thread(lambda: services.engine.validate(name, effective))
+        columns["params"] = sealed(params, system=systems.get(name), vault=services.vault)
 
     def change(c: sa.Connection, caller: Caller) -> shapes.Shown:
         if "safety" in columns:

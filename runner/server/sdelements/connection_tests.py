@@ -26,6 +26,7 @@ from runner.server.sdelements.params import merged
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of
 from runner.store import work
+from runner.store.connections import Entry
 
 
 def add_routes(router: APIRouter, root: str) -> None:
@@ -52,12 +53,13 @@ async def test_stored(request: Request) -> Response:
     """Test a connection as it is stored, with what the body says laid over its params."""
     body, systems = await read_body(request), await systems_of(request)
 
-    def look(c: sa.Connection, caller: Caller) -> Connection:
-        connection = find(c, request).connection
-        _check_right(caller, connection.kind)
-        return connection
+    def look(c: sa.Connection, caller: Caller) -> Entry:
+        entry = find(c, request)
+        _check_right(caller, entry.connection.kind)
+        return entry
 
-    connection = await reading(request, look)
+    entry = await reading(request, look)
+    connection = entry.connection
     fields = Fields(body.object())
     given = fields.mapping("params") or {}
     fields.done()
@@ -111,8 +113,10 @@ def _described(
 
 
 async def _test(request: Request, connection: Connection) -> Response:
-    engine = services_of(request).engine
-    await in_thread(lambda: engine.validate(connection.system, connection.params))
+    services = services_of(request)
+    engine, params = services.engine, services.vault.open(connection.params)
+    connection = replace(connection, params=params)
+    await in_thread(lambda: engine.validate(connection.system, params))
     steps = await in_thread(lambda: engine.check(connection))
     shown = [{"name": step.name, "ok": step.ok, "message": step.message} for step in steps]
     return reply({"success": all(step.ok for step in steps), "steps": shown})

@@ -108,7 +108,7 @@ async def post_job(request: Request) -> Response:
 
 def masking(caller: Caller) -> Caller:
     """The caller as one who is shown no secret: answers to what is sent are kept."""
-    return replace(caller, clear=False)
+    return replace(caller, clear=None)
 
 
 def _include(asked: Asked) -> frozenset[str]:
@@ -138,7 +138,7 @@ def _run(c: sa.Connection, caller: Caller, entry: Entry, asked: Asked, now: date
     connection = entry.connection
     if not connection.enabled:
         raise Invalid({"connection": [f"{connection.alias} is disabled; enable it first."]})
-    if connection.inaccessible and asked.preview:
+    if connection.inaccessible and connection.remote is None and asked.preview:
         raise Invalid({"preview": [f"{connection.alias} is run by agents; previews are made here only."]})
     if connection.is_file_upload:
         raise Invalid({"connection": ["It runs when a file is sent to /api/v2/jobs/analysis-file/."]})

@@ -13,6 +13,7 @@ from runner.server.sdelements import (
     connection_changes,
     connection_tests,
     connections,
+    connectors,
     deeds,
     group_mappings,
     groups,
@@ -50,6 +51,7 @@ def add_routes(router: APIRouter) -> None:
     _add_connections(router)
     group_mappings.add_routes(router, ROOT)
     connection_tests.add_routes(router, ROOT)
+    connectors.add_routes(router, ROOT)
     _add_places(router)
     users.add_routes(router, ROOT)
     groups.add_routes(router, ROOT)

@@ -14,6 +14,7 @@ from runner.store.connections import Entry
 from runner.store.groups import Group
 from runner.store.listing import JobView
 from runner.store.values import from_json, from_micros
+from runner.store.vault import Vault
 
 Shown = dict[str, Any]
 
@@ -82,9 +83,9 @@ def connection(entry: Entry, *, systems: Mapping[str, System], caller: Caller) -
         "safety": value.safety,
     }
     if value.kind in {Kind.ALM, Kind.ANALYSIS}:
-        shown |= {"connector": None, "project": value.project_id}
+        shown |= {"connector": entry.connector_id, "project": value.project_id}
     if caller.sees(value.kind):
-        shown["params"] = value.params if caller.clear else masked(value.params, known)
+        shown["params"] = _shown_params(value.params, known, caller.clear)
     return shown
 
 
@@ -150,9 +151,14 @@ def _connection_of(view: JobView, style: JobStyle) -> Shown:
     return shown
 
 
-def effective_params(view: JobView, known: System | None, *, clear: bool = False) -> Shown:
+def _shown_params(params: Mapping[str, Any], known: System | None, clear: Vault | None) -> Shown:
+    return masked(params, known) if clear is None else clear.open(params)
+
+
+def effective_params(view: JobView, known: System | None, *, clear: Vault | None = None) -> Shown:
     """The params of a job's connection; those of uploads name their file and where it goes."""
-    params = from_json(view.params) if clear else masked(from_json(view.params), known)
+    own, inherited = from_json(view.params), from_json(view.inherited) or {}
+    params = _shown_params({**inherited, **own}, known, clear)
     if not view.is_file_upload:
         return params
     return {

@@ -12,6 +12,7 @@ from runner.server.services import Services
 from runner.settings import Settings
 from runner.store.database import open_database
 from runner.store.schema import metadata
+from runner.store.vault import Vault
 from tests.integration.server.kit import Clock, EngineStandIn, Running
 
 ON_BOTH = {
@@ -22,6 +23,7 @@ ON_BOTH = {
     "test_server_jobs",
     "test_server_journal",
     "test_server_people",
+    "test_server_securitycenter",
 }
 """Files whose tests run on PostgreSQL as well: their queries differ between the two."""
 
@@ -51,7 +53,12 @@ def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Running]:
     database.write(metadata.create_all)
     engine, clock = EngineStandIn(), Clock()
     services = Services(
-        settings_now=lambda: settings, database=database, engine=engine, uploads=uploads, clock=clock
+        settings_now=lambda: settings,
+        database=database,
+        engine=engine,
+        vault=Vault(tmp_path / "secrets.key"),
+        uploads=uploads,
+        clock=clock,
     )
     app = create_app(services)
     http = HttpServer(

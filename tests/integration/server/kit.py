@@ -64,6 +64,7 @@ class EngineStandIn:
     told: dict[str, Any] = field(default_factory=lambda: {"claiming": True, "trouble": None})
     alive: bool = True
     checked: list[Connection] = field(default_factory=list)
+    directories: list[tuple[dict[str, str], str | None]] = field(default_factory=list)
 
     def wake(self) -> None:
         """Count it."""
@@ -88,6 +89,15 @@ class EngineStandIn:
         self.checked.append(connection)
         good = "fail" not in connection.params
         return [StepTold("connect", ok=True), StepTold("log in", ok=good, message="" if good else "No.")]
+
+    def ask_directory(self, settings: Mapping[str, str], *, match: str | None) -> list[dict[str, str]]:
+        """Note what was asked; a host called "away" can't be reached."""
+        self.directories.append((dict(settings), match))
+        if settings["host"] == "away":
+            raise Refused("Nobody answers at away.")
+        if match is None:
+            return [{"name": "log-in", "ok": "true", "message": "Logged in."}]
+        return [{"name": "John Doe", "email": "", "phone": "", "username": "JohnDoe"}]
 
     def status(self) -> dict[str, Any]:
         """Tell what the test put there."""

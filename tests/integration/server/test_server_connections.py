@@ -13,11 +13,11 @@ RALLY = {"alm_server": "rally.example.com", "alm_user": "u", "alm_pass": "s3cret
 
 
 def params_of(server: Running, connection_id: int) -> dict[str, Any]:
-    """The stored params, secrets and all."""
+    """The stored params, secrets and all, opened."""
     with server.database.read() as c:
         entry = connections.get(c, connection_id)
     assert entry is not None
-    return entry.connection.params
+    return server.services.vault.open(entry.connection.params)
 
 
 def made(server: Running, **more: Any) -> dict[str, Any]:

@@ -28,6 +28,12 @@ _CONNECTION_FIELDS: dict[str, Schema] = {
     "params": OBJECT,
     "safety": OBJECT,
 }
+_CONNECTOR: dict[str, Schema] = {
+    "name": TEXT,
+    "inaccessible": FLAG,
+    "params": OBJECT,
+    "fields_editable_on_project": {"type": ["array", "null"], "items": TEXT},
+}
 CONNECTIONS: dict[str, Schema] = {
     "Connection": thing(
         {
@@ -48,7 +54,7 @@ CONNECTIONS: dict[str, Schema] = {
             "declared": MAYBE_TEXT,
             "next_run": MAYBE_INSTANT,
             "safety": OBJECT,
-            "connector": {"type": "null"},
+            "connector": MAYBE_INTEGER,
             "project": MAYBE_INTEGER,
             "params": OBJECT,
             "last_job": {"type": ["object", "null"]},
@@ -56,10 +62,29 @@ CONNECTIONS: dict[str, Schema] = {
         optional=("connector", "project", "params", "last_job"),
     ),
     "NewConnection": asked(
-        {"system": {"anyOf": [TEXT, SYSTEM_REF]}, "project": INTEGER, **_CONNECTION_FIELDS},
-        "system",
+        {
+            "system": {"anyOf": [TEXT, SYSTEM_REF]},
+            "connector": MAYBE_INTEGER,
+            "project": INTEGER,
+            **_CONNECTION_FIELDS,
+        },
         "params",
     ),
+    "Connector": thing(
+        {
+            "id": INTEGER,
+            "name": TEXT,
+            "system": SYSTEM_REF,
+            "inaccessible": BOOLEAN,
+            "params": OBJECT,
+            "fields_editable_on_project": {"type": ["array", "null"], "items": TEXT},
+        },
+        optional=("params",),
+    ),
+    "NewConnector": asked(
+        {"system": {"anyOf": [TEXT, SYSTEM_REF]}, **_CONNECTOR}, "name", "system", "params"
+    ),
+    "ChangedConnector": asked(_CONNECTOR),
     "TestedConnection": asked({"params": OBJECT}),
     "NewTestedConnection": asked(
         {"system": {"anyOf": [TEXT, SYSTEM_REF]}, "project": INTEGER, "params": OBJECT}, "system", "params"

@@ -137,11 +137,13 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_analysis_sessions_project_id"), "analysis_sessions", ["project_id"], unique=False
     )
+    _connectors()
     op.create_table(
         "connections",
         sa.Column(
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
         ),
+        sa.Column("connector_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("system", sa.Text(), nullable=False),
         sa.Column("alias", sa.Text(), nullable=False),
@@ -171,10 +173,15 @@ def upgrade() -> None:
             ["project_id"],
             ["projects.id"],
         ),
+        sa.ForeignKeyConstraint(
+            ["connector_id"],
+            ["connectors.id"],
+        ),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("declared"),
         sqlite_autoincrement=True,
     )
+    op.create_index(op.f("ix_connections_connector_id"), "connections", ["connector_id"], unique=False)
     op.create_index("connections_by_kind", "connections", ["kind", "id"], unique=False)
     op.create_index(
         "connections_due",
@@ -604,3 +611,39 @@ def _agents() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_remote_agents_user_id"), "remote_agents", ["user_id"], unique=False)
+    op.create_table(
+        "ldap_servers",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.Column("settings", sa.Text(), nullable=False),
+        sa.Column("organizations", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("modified", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name"),
+        comment="directories as the SecurityCenter dialect knows them; connections may name them",
+        sqlite_autoincrement=True,
+    )
+
+
+def _connectors() -> None:
+    op.create_table(
+        "connectors",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("system", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("params", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("inaccessible", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("fields_editable_on_project", sa.Text(), nullable=True),
+        sa.Column("updated", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        comment="what connections of a system have in common, for the whole organisation",
+        sqlite_autoincrement=True,
+    )
+    op.create_index("connectors_by_kind", "connectors", ["kind", "id"], unique=False)

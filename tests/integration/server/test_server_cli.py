@@ -1,0 +1,112 @@
+"""The command line against a real server: what was added to look at and to steer connections."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from runner.cli.app import run
+from runner.model.findings import FindingRow
+from runner.model.jobs import Kind
+from runner.store import claims, findings, job_log, queue
+from runner.store.accounts import Role, Scope
+from runner.store.job_log import Line
+from tests.integration.server.kit import Running
+
+Said = tuple[int, str]
+Command = Callable[..., Said]
+
+CSV = "Countermeasure ID,Title,Weakness ID,Weakness Title,Confidence\nT21,XSS,CWE-79,XSS,high\n"
+
+
+@pytest.fixture
+def command(server: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command with an administrator's token; its exit code and output."""
+    token = tmp_path / "token"
+    token.write_text(server.token(Scope.ADMIN, email="cli@example.com", role=Role.ADMINISTRATOR))
+
+    def call(*arguments: str) -> Said:
+        capsys.readouterr()
+        code = run([*arguments, "--url", server.base, "--token-file", str(token)])
+        return code, capsys.readouterr().out
+
+    return call
+
+
+def test_a_connection_is_tried(server: Running, command: Command) -> None:
+    """Each step is printed; the exit code is 1 if one fails."""
+    good = server.connection(params={})
+    bad = server.connection(alias="bad", params={"fail": True})
+    code, said = command("connections", "test", str(good))
+    assert (code, "log in" in said) == (0, True)
+    code, said = command("connections", "test", str(bad), "--json")
+    told = json.loads(said)
+    assert (code, told["success"], told["steps"][1]["ok"]) == (1, False, False)
+
+
+def test_a_connection_is_disabled_and_scheduled(server: Running, command: Command) -> None:
+    """Disabled, enabled, and due by a frequency or an expression of its own."""
+    ident = str(server.connection())
+
+    def shown() -> dict[str, object]:
+        told: dict[str, object] = json.loads(command("connections", "show", ident, "--json")[1])
+        return told
+
+    assert command("connections", "disable", ident)[0] == 0
+    assert shown()["enabled"] is False
+    assert command("connections", "enable", ident)[0] == 0
+    assert shown()["enabled"] is True
+    arguments = ("--frequency", "daily", "--cron", "30 6 * * *", "--timezone", "Europe/Berlin")
+    assert command("connections", "schedule", ident, *arguments)[0] == 0
+    now = shown()
+    assert (now["frequency"], now["schedule"], now["timezone"]) == ("daily", "30 6 * * *", "Europe/Berlin")
+    assert command("connections", "schedule", ident, "--cron", "")[0] == 0
+    assert shown()["schedule"] is None
+    assert command("connections", "schedule", ident)[0] == 2
+    assert command("connections", "schedule", ident, "--cron", "nonsense")[0] == 1
+
+
+def test_connections_are_exported_without_secrets(server: Running, command: Command) -> None:
+    """All connections with their params as JSON, masks where secrets are."""
+    server.connection(params={"alm_server": "a", "alm_pass": "hunter2-hunter2"})
+    code, said = command("connections", "export")
+    (told,) = json.loads(said)
+    assert (code, told["params"]) == (0, {"alm_server": "a", "alm_pass": "********"})
+
+
+def test_a_mapping_goes_in_and_comes_out(server: Running, command: Command, tmp_path: Path) -> None:
+    """The file that was set is what is printed; one that can't be used changes nothing."""
+    ident, file = str(server.connection("whitehat")), tmp_path / "mapping.csv"
+    file.write_text(CSV)
+    assert command("mapping", "set", ident, str(file))[0] == 0
+    assert command("mapping", "get", ident) == (0, CSV)
+    file.write_text("nonsense\n")
+    assert command("mapping", "set", ident, str(file))[0] == 1
+    assert command("mapping", "get", ident) == (0, CSV)
+    assert command("mapping", "get", "99")[0] == 1
+
+
+def test_a_jobs_log_and_findings_are_shown(server: Running, command: Command) -> None:
+    """What the connector logged, what the import found, and how the job ended."""
+    connection = server.connection("whitehat")
+    server.database.write(
+        lambda c: queue.enqueue(c, connection_id=connection, kind=Kind.ANALYSIS, now=server.clock())
+    )
+    job = server.database.write(lambda c: claims.claim(c, owner="test", now=server.clock()))[0].job
+    line = Line(datetime(2026, 1, 1, tzinfo=UTC), "page_read", {"page": 3})
+    server.database.write(lambda c: job_log.add(c, job=job, lines=[line]))
+    rows = [
+        FindingRow("XSS", [79], "high", 3, "cwe", mapped=True, tasks=["T21"], examples=[]),
+        FindingRow("Odd", [], "low", 1, "nothing", mapped=False, tasks=[], examples=[]),
+    ]
+    server.database.write(lambda c: findings.add(c, job, first=1, rows=rows))
+    assert "page_read  page=3" in command("jobs", "log", str(job.id))[1]
+    told = json.loads(command("jobs", "findings", str(job.id), "--unmapped", "--json")[1])
+    assert [row["category"] for row in told] == ["Odd"]
+    assert "XSS" in command("jobs", "findings", str(job.id))[1]
+    server.admin().post(f"jobs/analysis/{job.id}/cancel/")
+    server.database.write(lambda c: claims.hand_back(c, job=job, now=server.clock()))
+    code, said = command("jobs", "watch", str(job.id), "--json")
+    assert (code, json.loads(said)["outcome"]) == (1, "cancelled")
