@@ -256,9 +256,7 @@ def test_check_names_what_the_files_refer_to_in_vain(site: Site) -> None:
     for flags in ([], ["--offline"]):
         done = site.type("check", *flags)
         assert done.returncode == 78
-        assert "FAILED  connection east: params.password: env:NOT_THERE names" in " ".join(
-            done.stdout.split()
-        )
+        assert "FAILED connection east: params.password: env:NOT_THERE names" in " ".join(done.stdout.split())
     site.declare("east", key="opensesame")
     done = site.type("check", "--offline")
     assert done.returncode == 0
