@@ -16,7 +16,7 @@ from runner.model.changes import Change, ChangeOutcome, Complete, StoredChange, 
 from runner.model.findings import FindingRow
 from runner.model.jobs import Kind
 from runner.model.network import Network
-from runner.model.platform import Project, Task
+from runner.model.platform import Account, Group, GroupMapping, Project, Task
 
 
 class Params(BaseModel):
@@ -101,6 +101,15 @@ class PlatformReader(Protocol):
 
     def tasks(self) -> Iterator[Task]:
         """The project's tasks, in the order of their ids."""
+
+    def accounts(self) -> Iterator[Account]:
+        """All users, in the order of their ids."""
+
+    def groups(self) -> Iterator[Group]:
+        """All groups."""
+
+    def group_mappings(self) -> Iterator[GroupMapping]:
+        """The connection's group mappings."""
 
 
 class Context(Protocol):

@@ -210,7 +210,7 @@ class Engine:
         return self.probes.check(
             question,
             cleaner=Cleaner(secrets_of(connection, self.systems)),
-            asked=partial(answer, self.database, connection.project_id),
+            asked=partial(answer, self.database, connection),
         )
 
     def status(self) -> dict[str, Any]:

@@ -61,7 +61,14 @@ class Making:
 
         def write(c: sa.Connection) -> list[OutcomeRow]:
             now = self._around.clock()
-            outcomes = platform.apply(c, rows, author=self._job.user_id, now=now, assigned=self._assigned)
+            outcomes = platform.apply(
+                c,
+                rows,
+                author=self._job.user_id,
+                connection_id=self._job.connection_id,
+                now=now,
+                assigned=self._assigned,
+            )
             cleaned = [self._talk.cleaner.outcome(row) for row in outcomes]
             self._ledger.settle(c, cleaned)
             return outcomes

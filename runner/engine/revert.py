@@ -29,7 +29,11 @@ READING = "the journal"
 NO_INVERSE = "nothing takes this back by itself; do it by hand if it has to be"
 """What the journal says of a change that a revert can't take back."""
 
-_UNDO_ON_PLATFORM: Mapping[str, Op] = {"note": Op.DELETE, "analysis-session": Op.DELETE}
+_UNDO_ON_PLATFORM: Mapping[str, Op] = {
+    "note": Op.DELETE,
+    "analysis-session": Op.DELETE,
+    "user": Op.DEACTIVATE,  # an account is never deleted: what it did has to be told of
+}
 
 
 def reading(job: Job, around: Surroundings) -> Read:

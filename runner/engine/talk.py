@@ -18,9 +18,9 @@ from runner.engine.workers import Budget, Wake, Worker
 from runner.errors import Internal, RunnerError
 from runner.log import redactor
 from runner.messages import Ask, Failed, FromWorker, LogLine, Progress, encode
-from runner.model.jobs import Claim, Kind
+from runner.model.jobs import Claim, Connection, Kind
 from runner.settings import Safety
-from runner.store import claims, job_log, links, mappings, platform
+from runner.store import claims, job_log, links, mappings, people, platform
 from runner.store.database import Database
 
 M = TypeVar("M")
@@ -136,7 +136,7 @@ class Talk:
             with self._around.database.read() as c:
                 rows, following = links.page(c, connection_id, ask.kind, after=ask.after_key, limit=PAGE)
             return encode("page", rows=rows, next=following)
-        return answer(self._around.database, self._claim.connection.project_id, ask)
+        return answer(self._around.database, self._claim.connection, ask, author=self._claim.job.user_id)
 
     def _envelope(self, *, first: int, resume_only: bool) -> bytes:
         job, upload = self._claim.job, self._claim.upload
@@ -174,8 +174,23 @@ class Talk:
             return mappings.read(c, connection.id)
 
 
-def answer(database: Database, project_id: int | None, ask: Ask) -> bytes:
-    """What a connector asked the platform: a page of the connection's project."""
+def answer(database: Database, connection: Connection, ask: Ask, *, author: int | None = None) -> bytes:
+    """What a connector asked the platform: a page of the connection's project, or of all people."""
+    with database.read() as c:
+        match ask.what:
+            case "accounts":
+                rows, following = people.account_page(
+                    c, connection_id=connection.id, author=author, after=ask.after, limit=PAGE
+                )
+                return encode("page", rows=rows, next=following)
+            case "groups":
+                return encode("page", rows=people.all_groups(c), next=None)
+            case "group_mappings":
+                return encode("page", rows=people.mappings_of(c, connection.id), next=None)
+    return _of_project(database, connection.project_id, ask)
+
+
+def _of_project(database: Database, project_id: int | None, ask: Ask) -> bytes:
     if project_id is None:
         msg = "The connection has no project, and its connector asked for one."
         raise Internal(msg)

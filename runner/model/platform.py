@@ -56,3 +56,35 @@ class Task:
     tags: tuple[str, ...] = ()
     results: dict[str, Verification] = field(default_factory=dict)
     """The standing verification by scanner, as {"fortify": "fail"}; what ``combine`` folds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One user, as a directory's connector sees the account."""
+
+    id: int
+    email: str
+    first_name: str
+    last_name: str
+    is_active: bool
+    elevated: bool  # has a role above User
+    protected: str  # why no run changes it, as "is a superuser"; "" = runs may
+    directory_id: str  # who it is in a directory; "" = no directory knows
+    owned: bool  # this connection made it, or took it over
+    groups: tuple[str, ...]  # ids, as "G1", of those it is a direct member of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One group."""
+
+    id: str  # as in the API: "G1"
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMapping:
+    """Who is in the directory's group is to be in ours."""
+
+    ldap_group: str
+    group_id: str

@@ -15,6 +15,7 @@ ACCOUNT_OF: Mapping[str, Callable[[str], str]] = {
 account's e-mail, then after a space what it is a member of."""
 
 SUPERUSER = "protected: {email} is a superuser, and no run changes one; do it by hand if it has to be"
+OWN = "protected: {email} is the account that the run works under, and no run changes its own"
 SERVICE = "protected: {email} is the service account, and no run changes it"
 
 

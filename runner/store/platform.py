@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,9 +19,11 @@ from runner.messages import OutcomeRow
 from runner.model import protected
 from runner.model.changes import ASSIGNED, ChangeState, Op, StoredChange
 from runner.model.platform import Meaning, Project, Verification
+from runner.store import people
 from runner.store.prepared import Prepared
-from runner.store.schema import analysis_sessions, applications, business_units, notes, projects, tasks, users
+from runner.store.schema import analysis_sessions, applications, business_units, notes, projects, tasks
 from runner.store.values import from_json, from_micros, to_json, to_micros
+from runner.store.writing import Writing, conflict, done, failed
 
 MEANINGS = {"TS1": Meaning.DONE, "TS2": Meaning.TODO, "TS3": Meaning.NA}
 """The task statuses and what they mean."""
@@ -89,14 +91,6 @@ def task_page(
     return page, rows[-1].id if len(rows) == limit else None
 
 
-class _Writing(NamedTuple):
-    """What a batch is written with."""
-
-    c: sa.Connection
-    author: int | None
-    micros: int
-
-
 Assigned = Mapping[tuple[str, str], Mapping[str, Any]]
 """What earlier changes of the run were given, by kind and key."""
 
@@ -108,21 +102,22 @@ def apply(
     author: int | None,
     now: datetime,
     assigned: Assigned,
+    connection_id: int | None = None,
 ) -> list[OutcomeRow]:
     """Make a batch of platform changes; tell the outcome of each, in the batch's order."""
-    writing = _Writing(c, author, to_micros(now))
+    writing = Writing(c, author, connection_id, to_micros(now))
     known = dict(assigned)
-    outcomes = {outcome.sequence: outcome for outcome in _shielded(c, batch)}
+    outcomes = {outcome.sequence: outcome for outcome in _shielded(c, batch, author)}
     free = [change for change in batch if change.sequence not in outcomes]
     for kind, group in groupby(free, key=lambda change: change.kind):
         rows = list(group)
         handler = _HANDLERS.get(kind)
         if handler is None:
             text = f"The platform has nothing called {kind!r}."
-            outcomes |= {row.sequence: _failed(row, text) for row in rows}
+            outcomes |= {row.sequence: failed(row, text) for row in rows}
             continue
         lacking = {row.sequence: missing(row.after, known) for row in rows}
-        outcomes |= {row.sequence: _failed(row, why) for row in rows if (why := lacking[row.sequence])}
+        outcomes |= {row.sequence: failed(row, why) for row in rows if (why := lacking[row.sequence])}
         # Copies: this may be rolled back and run again, and then other ids are given.
         rows = [_resolved(row, known) for row in rows if not lacking[row.sequence]]
         for row, outcome in zip(rows, handler(writing, rows), strict=True):
@@ -132,19 +127,11 @@ def apply(
     return [outcomes[change.sequence] for change in batch]
 
 
-def _shielded(c: sa.Connection, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+def _shielded(c: sa.Connection, batch: Sequence[StoredChange], author: int | None) -> list[OutcomeRow]:
     """The outcomes of changes to accounts that no run may touch."""
     if not any(change.kind in protected.ACCOUNT_OF for change in batch):
         return []
-    rows = c.execute(
-        sa.select(users.c.email, users.c.is_service).where(users.c.is_superuser | users.c.is_service)
-    )
-    sentences = {
-        row.email.casefold(): (protected.SERVICE if row.is_service else protected.SUPERUSER).format(
-            email=row.email
-        )
-        for row in rows
-    }
+    sentences = {email.casefold(): why.format(email=email) for email, why in people.untouchable(c, author)}
     return [
         OutcomeRow(change.sequence, ChangeState.SKIPPED, sentences[account], None)
         for change in batch
@@ -188,31 +175,17 @@ def references(value: Any) -> list[tuple[str, str]]:
     return []
 
 
-def _done(change: StoredChange, assigned: Mapping[str, Any] | None = None) -> OutcomeRow:
-    return OutcomeRow(
-        change.sequence, ChangeState.DONE, "", None if assigned is None else to_json(dict(assigned))
-    )
-
-
-def _failed(change: StoredChange, message: str) -> OutcomeRow:
-    return OutcomeRow(change.sequence, ChangeState.FAILED, message, None)
-
-
-def _conflict(change: StoredChange, message: str) -> OutcomeRow:
-    return OutcomeRow(change.sequence, ChangeState.SKIPPED, f"conflict: {message}", None)
-
-
 # --- analysis sessions -------------------------------------------------------------------
 
 
-def _sessions(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+def _sessions(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
     return [_session(w, change) for change in batch]
 
 
-def _session(w: _Writing, change: StoredChange) -> OutcomeRow:
+def _session(w: Writing, change: StoredChange) -> OutcomeRow:
     if change.op is Op.DELETE:
         w.c.execute(sa.delete(analysis_sessions).where(analysis_sessions.c.key == change.key))
-        return _done(change)
+        return done(change)
     after = change.after or {}
     # A resumed run finds its own session by the key and makes no second one.
     found = w.c.scalar(sa.select(analysis_sessions.c.id).where(analysis_sessions.c.key == change.key))
@@ -230,7 +203,7 @@ def _session(w: _Writing, change: StoredChange) -> OutcomeRow:
             )
             .returning(analysis_sessions.c.id)
         ).scalar_one()
-    return _done(change, {"id": found})
+    return done(change, {"id": found})
 
 
 # --- tasks and their verification --------------------------------------------------------
@@ -248,7 +221,7 @@ _TASK_FIELDS: Mapping[str, Callable[[Any], Any]] = {
 _TASK_COLUMNS = ("id", "task_id", "status_updated", *_TASK_FIELDS)
 
 
-def _load(w: _Writing, batch: Sequence[StoredChange]) -> dict[str, SimpleNamespace]:
+def _load(w: Writing, batch: Sequence[StoredChange]) -> dict[str, SimpleNamespace]:
     """The tasks that a batch is about, by the API's id ("7-T21")."""
     wanted: dict[int, list[str]] = {}
     for change in batch:
@@ -294,7 +267,7 @@ def _differing(row: SimpleNamespace, expected: Mapping[str, Any] | None) -> str 
     return None
 
 
-def _tasks(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+def _tasks(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
     there = _load(w, batch)
     outcomes: list[OutcomeRow] = []
     updates: list[dict[str, Any]] = []
@@ -302,16 +275,16 @@ def _tasks(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
     for change in batch:
         row = there.get(change.key)
         if row is None:
-            outcomes.append(_conflict(change, f"there is no task {change.key} any more."))
+            outcomes.append(conflict(change, f"there is no task {change.key} any more."))
             continue
         differing = _differing(row, change.before)
         if differing is not None:
-            outcomes.append(_conflict(change, differing))
+            outcomes.append(conflict(change, differing))
             continue
         after = change.after or {}
         unknown = _unknown(after)
         if unknown is not None:
-            outcomes.append(_failed(change, unknown))
+            outcomes.append(failed(change, unknown))
             continue
         fields = {name: column(after[name]) for name, column in _TASK_FIELDS.items() if name in after}
         if fields.get("status", row.status) != row.status:
@@ -330,13 +303,13 @@ def _tasks(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
         elif change.before and "note" in change.before:
             # A revert: what the run said of the task goes with what it did to it.
             _take_back_note(w, row.id, change.before["note"])
-        outcomes.append(_done(change))
+        outcomes.append(done(change))
     _update_task.each(w.c, updates)
     _insert_note.each(w.c, _unwritten(w, written))
     return outcomes
 
 
-def _unwritten(w: _Writing, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _unwritten(w: Writing, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Those of an analysis's notes that an earlier attempt at the same run didn't write."""
     sessions = {row["b_session_id"] for row in rows} - {None}
     if not sessions:
@@ -362,7 +335,7 @@ _insert_note = Prepared(
 )
 
 
-def _note_row(w: _Writing, task: int, note: Mapping[str, Any]) -> dict[str, Any]:
+def _note_row(w: Writing, task: int, note: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "b_task": task,
         "b_text": note["text"],
@@ -379,7 +352,7 @@ def _note_row(w: _Writing, task: int, note: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _take_back_note(w: _Writing, task: int, note: Mapping[str, Any]) -> None:
+def _take_back_note(w: Writing, task: int, note: Mapping[str, Any]) -> None:
     """Delete what a run said of a task: its own note, never one that people wrote."""
     session = note.get("session")
     w.c.execute(
@@ -395,7 +368,7 @@ def _take_back_note(w: _Writing, task: int, note: Mapping[str, Any]) -> None:
 # --- plain notes -------------------------------------------------------------------------
 
 
-def _notes(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+def _notes(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
     """Notes by task and text: the key is the task's, and the text tells one from another."""
     there = _load(w, batch)
     outcomes: list[OutcomeRow] = []
@@ -404,11 +377,11 @@ def _notes(w: _Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
     for change in batch:
         row = there.get(change.key)
         if row is None:
-            outcomes.append(_conflict(change, f"there is no task {change.key} any more."))
+            outcomes.append(conflict(change, f"there is no task {change.key} any more."))
             continue
         text = (change.after or change.before or {})["text"]
         (unwanted if change.op is Op.DELETE else wanted).append((row.id, text))
-        outcomes.append(_done(change))
+        outcomes.append(done(change))
     # A batch adds or deletes, never both: what is destructive comes after all else.
     _delete_note.each(w.c, [{"b_task": task, "b_text": text} for task, text in unwanted])
     written = _written(w, wanted)
@@ -422,7 +395,7 @@ _delete_note = Prepared(
 )
 
 
-def _written(w: _Writing, wanted: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+def _written(w: Writing, wanted: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
     """Task and text of notes that are there, among them all of ``wanted`` that are."""
     if not wanted:
         return set()
@@ -432,9 +405,10 @@ def _written(w: _Writing, wanted: Sequence[tuple[int, str]]) -> set[tuple[int, s
     return {(task, text) for task, text in w.c.execute(query)}
 
 
-_HANDLERS: Mapping[str, Callable[[_Writing, Sequence[StoredChange]], list[OutcomeRow]]] = {
+_HANDLERS: Mapping[str, Callable[[Writing, Sequence[StoredChange]], list[OutcomeRow]]] = {
     "analysis-session": _sessions,
     "verification": _tasks,
     "task": _tasks,
     "note": _notes,
+    **people.HANDLERS,
 }

@@ -38,6 +38,8 @@ users = sa.Table(
     sa.Column("date_joined", _Instant, nullable=False),
     sa.Column("last_login", _Instant),
     sa.Column("directory_id", sa.Text),  # entryUUID or objectGUID of who a directory says it is
+    # The connection that made the account or took it over: no other one deactivates it.
+    sa.Column("directory_connection_id", _Id),
     sqlite_autoincrement=True,
 )
 sa.Index("users_email", sa.func.lower(users.c.email), unique=True)

@@ -15,8 +15,13 @@ from runner.messages import LONGEST, PLAN_ROWS, encode, parse_from_main
 from runner.model.changes import Complete
 from runner.model.findings import FindingRow
 from runner.model.network import Network
+<<<<<<< HEAD
 from runner.model.platform import Meaning, Project, Task, Verification
 from runner.ports import Attachment, JobInfo, Link
+=======
+from runner.model.platform import Account, Group, GroupMapping, Meaning, Project, Task, Verification
+from runner.ports import Attachment, JobInfo
+>>>>>>> 132e8a1 (store: a plan's changes of users and memberships)
 
 _PROGRESS_EVERY = 0.25  # seconds
 
@@ -70,14 +75,14 @@ class PipePlatform:
     def project(self) -> Project:
         return Project(**self._ask("project")["rows"][0])
 
-    def tasks(self) -> Iterator[Task]:
+    def _pages(self, what: str) -> Iterator[Any]:
         after: int | None = 0
         while after is not None:
-            page = self._ask("tasks", after)
-            for row in page["rows"]:
-                yield _task(row)
+            page = self._ask(what, after)
+            yield from page["rows"]
             after = page["next"]
 
+<<<<<<< HEAD
     def links(self, kind: str) -> Iterator[Link]:
         after: str | None = ""
         while after is not None:
@@ -85,6 +90,19 @@ class PipePlatform:
             for row in page["rows"]:
                 yield Link(**row)
             after = page["next"]
+=======
+    def tasks(self) -> Iterator[Task]:
+        return (_task(row) for row in self._pages("tasks"))
+
+    def accounts(self) -> Iterator[Account]:
+        return (Account(**{**row, "groups": tuple(row["groups"])}) for row in self._pages("accounts"))
+
+    def groups(self) -> Iterator[Group]:
+        return (Group(**row) for row in self._pages("groups"))
+
+    def group_mappings(self) -> Iterator[GroupMapping]:
+        return (GroupMapping(**row) for row in self._pages("group_mappings"))
+>>>>>>> 132e8a1 (store: a plan's changes of users and memberships)
 
 
 def _task(row: dict[str, Any]) -> Task:

@@ -58,6 +58,9 @@ def upgrade() -> None:
         sa.Column("date_joined", sa.BigInteger(), nullable=False),
         sa.Column("last_login", sa.BigInteger(), nullable=True),
         sa.Column("directory_id", sa.Text(), nullable=True),
+        sa.Column(
+            "directory_connection_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
     )

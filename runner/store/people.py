@@ -1,0 +1,291 @@
+"""Users and memberships in a run: what connectors read of them, and a plan's writes.
+
+An account is never deleted by a run: it is deactivated, and its tokens are dead from then on.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from runner.messages import OutcomeRow
+from runner.model import protected
+from runner.model.changes import Op, StoredChange
+from runner.store.accounts import Role
+from runner.store.prepared import Prepared
+from runner.store.schema import group_mappings, group_users, groups, users
+from runner.store.writing import Writing, conflict, done, failed
+
+_ORDINARY = {Role.NONE.value, Role.USER.value}
+
+
+def group_name(group_id: int) -> str:
+    """A group's id as the API spells it."""
+    return f"G{group_id}"
+
+
+def _number(group: Any) -> int:
+    """The id that a name as "G1" stands for; 0 if it stands for none."""
+    digits = str(group).removeprefix("G")
+    return int(digits) if digits.isdecimal() else 0
+
+
+# --- reading -----------------------------------------------------------------------------
+
+
+def untouchable(c: sa.Connection, author: int | None) -> Iterator[tuple[str, str]]:
+    """E-mails of the accounts that no run changes, each with the sentence that says why."""
+    wanted = sa.or_(users.c.is_superuser, users.c.is_service, users.c.id == author)
+    query = sa.select(users.c.email, users.c.is_superuser, users.c.is_service).where(wanted)
+    for row in c.execute(query):
+        why = protected.SUPERUSER if row.is_superuser else protected.OWN
+        yield row.email, protected.SERVICE if row.is_service else why
+
+
+def account_page(
+    c: sa.Connection, *, connection_id: int, author: int | None, after: int, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Users past the id ``after``, as the pipe carries them; the next cursor or None."""
+    rows = c.execute(sa.select(users).where(users.c.id > after).order_by(users.c.id).limit(limit)).all()
+    if not rows:
+        return [], None
+    members: dict[int, list[str]] = {}
+    query = (
+        sa.select(group_users)
+        .where(group_users.c.user_id > after, group_users.c.user_id <= rows[-1].id)
+        .order_by(group_users.c.group_id)
+    )
+    for group_id, user_id in c.execute(query):
+        members.setdefault(user_id, []).append(group_name(group_id))
+    page = [
+        {
+            "id": row.id,
+            "email": row.email,
+            "first_name": row.first_name,
+            "last_name": row.last_name,
+            "is_active": row.is_active,
+            "elevated": row.role not in _ORDINARY,
+            "protected": _protected(row, author),
+            "directory_id": row.directory_id or "",
+            "owned": row.directory_connection_id == connection_id,
+            "groups": members.get(row.id, []),
+        }
+        for row in rows
+    ]
+    return page, rows[-1].id if len(rows) == limit else None
+
+
+def _protected(row: sa.Row[Any], author: int | None) -> str:
+    if row.is_service:
+        return "is the service account"
+    if row.is_superuser:
+        return "is a superuser"
+    return "is the account that the run works under" if row.id == author else ""
+
+
+def all_groups(c: sa.Connection) -> list[dict[str, Any]]:
+    """All groups, as the pipe carries them."""
+    rows = c.execute(sa.select(groups.c.id, groups.c.name).order_by(groups.c.id))
+    return [{"id": group_name(row.id), "name": row.name} for row in rows]
+
+
+def mappings_of(c: sa.Connection, connection_id: int) -> list[dict[str, Any]]:
+    """A connection's group mappings, as the pipe carries them."""
+    rows = c.execute(
+        sa.select(group_mappings)
+        .where(group_mappings.c.connection_id == connection_id)
+        .order_by(group_mappings.c.id)
+    )
+    return [{"ldap_group": row.ldap_group, "group_id": group_name(row.group_id)} for row in rows]
+
+
+# --- users -------------------------------------------------------------------------------
+
+_FIELDS = ("email", "first_name", "last_name", "is_active", "directory_id")
+_WRITTEN = (*_FIELDS, "directory_connection_id")
+_COLUMNS = [users.c[name] for name in ("id", *_WRITTEN)]
+
+
+def _users(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+    there = _People(w, batch)
+    outcomes: list[OutcomeRow] = []
+    made: list[dict[str, Any]] = []
+    changed: dict[int, dict[str, Any]] = {}
+    for change in batch:
+        row = {"id": 0, "email": ""} if change.op is Op.CREATE else there.find(change)
+        after = _after(change)
+        why = _hindrance(there, row, change, after)
+        if row is None or why is not None:
+            outcomes.append(conflict(change, why or "there is no such account any more."))
+        elif change.op is Op.CREATE and not after["email"]:
+            outcomes.append(failed(change, "an account needs an e-mail address."))
+        else:
+            row |= {name: after[name] for name in _FIELDS if name in after}
+            if "directory_id" in after:
+                row["directory_connection_id"] = w.connection_id if after["directory_id"] else None
+            there.note(row)
+            if row["id"]:
+                changed[row["id"]] = row
+            else:
+                made.append({"b_date_joined": w.micros, **_bound(row)})
+            outcomes.append(done(change))
+    _insert_user.each(w.c, made)
+    _update_user.each(w.c, [{"b_id": number, **_bound(row)} for number, row in changed.items()])
+    return outcomes
+
+
+def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"b_{name}": row[name] for name in _WRITTEN}
+
+
+def _after(change: StoredChange) -> dict[str, Any]:
+    """What the account is to have, all of it if it is to be made."""
+    if change.op is Op.CREATE:
+        after = {"email": "", "first_name": "", "last_name": "", "is_active": True, **(change.after or {})}
+        return {**after, "directory_id": after.get("directory_id") or None}
+    # Without an "after" it is a creation that is taken back.
+    return {"is_active": False} if change.after is None else change.after
+
+
+def _hindrance(
+    there: "_People", row: Mapping[str, Any] | None, change: StoredChange, after: Mapping[str, Any]
+) -> str | None:
+    """Why a change of this account can't be made; None if nothing hinders it."""
+    if row is None:
+        return "there is no such account any more."
+    for name in _FIELDS:
+        if change.before is not None and name in change.before:
+            expected = change.before[name]
+            if (expected or None) != (row.get(name) or None):
+                return f"{name} is {row.get(name)!r} now, {expected!r} was expected."
+    return there.taken(row["id"], after)
+
+
+class _People:
+    """The accounts that a batch is about, and those that would be in their way."""
+
+    def __init__(self, w: Writing, batch: Sequence[StoredChange]) -> None:
+        told = [values for change in batch for values in (change.before, change.after) if values]
+        emails = {change.key.lower() for change in batch}
+        emails |= {str(values.get("email") or "").lower() for values in told}
+        ids = {int(values.get("id") or 0) for values in told}
+        identities = {str(values.get("directory_id") or "") for values in told}
+        self._by_id: dict[int, dict[str, Any]] = {}
+        self._by_email: dict[str, int] = {}
+        self._email: dict[int, str] = {}
+        self._by_identity: dict[str, int] = {}
+        # A statement each: of three conditions in one, neither database would use three indexes.
+        for condition in (
+            sa.func.lower(users.c.email).in_(emails - {""}),
+            users.c.id.in_(ids - {0}),
+            users.c.directory_id.in_(identities - {""}),
+        ):
+            for row in w.c.execute(sa.select(*_COLUMNS).where(condition)).mappings():
+                if row["id"] not in self._by_id:
+                    self.note(dict(row))
+
+    def note(self, row: dict[str, Any]) -> None:
+        """Remember an account as it is now; one that is yet to be made has the id 0."""
+        number = row["id"]
+        if number:
+            self._by_id[number] = row
+            self._by_email.pop(self._email.get(number, ""), None)
+            self._email[number] = row["email"].lower()
+        self._by_email[row["email"].lower()] = number
+        if row["directory_id"]:
+            self._by_identity[row["directory_id"]] = number
+
+    def find(self, change: StoredChange) -> dict[str, Any] | None:
+        """The account that a change is about: by its id if that is known, else by its e-mail."""
+        for values in (change.before, change.after):
+            if values and values.get("id"):
+                return self._by_id.get(int(values["id"]))
+        return self._by_id.get(self._by_email.get(change.key.lower(), 0))
+
+    def taken(self, number: int, after: Mapping[str, Any]) -> str | None:
+        """What of ``after`` belongs to another account, as a sentence; None if nothing does."""
+        email = str(after.get("email") or "").lower()
+        if email in self._by_email and (self._by_email[email] != number or not number):
+            return f"another account has the e-mail {after['email']}."
+        identity = after.get("directory_id") or ""
+        if identity in self._by_identity and (self._by_identity[identity] != number or not number):
+            return "another account is tied to this person of the directory."
+        return None
+
+
+_update_user = Prepared(
+    sa.update(users)
+    .where(users.c.id == sa.bindparam("b_id"))
+    .values({name: sa.bindparam(f"b_{name}") for name in _WRITTEN})
+)
+_insert_user = Prepared(
+    sa.insert(users).values({name: sa.bindparam(f"b_{name}") for name in (*_WRITTEN, "date_joined")})
+)
+
+
+# --- memberships -------------------------------------------------------------------------
+
+
+def _memberships(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+    """Memberships by account and group; ``user`` is an id, or the e-mail of an account just made."""
+    wanted = [_wanted(change) for change in batch]
+    numbers = _numbers(w, {user for user, _ in wanted})
+    pairs = [(numbers.get(user, 0), group) for user, group in wanted]
+    exist = set(w.c.scalars(sa.select(groups.c.id).where(groups.c.id.in_({group for _, group in pairs}))))
+    query = sa.select(group_users).where(
+        group_users.c.user_id.in_(set(numbers.values())), group_users.c.group_id.in_(exist)
+    )
+    there = {(user, group) for group, user in w.c.execute(query)}
+    outcomes: list[OutcomeRow] = []
+    added: list[dict[str, Any]] = []
+    removed: list[dict[str, Any]] = []
+    for change, pair in zip(batch, pairs, strict=True):
+        remove = change.op is Op.REMOVE_MEMBER
+        if not pair[0] or pair[1] not in exist:
+            outcomes.append(conflict(change, "there is no such account or group any more."))
+        elif remove and pair not in there:
+            outcomes.append(conflict(change, "the account is not a member any more."))
+        elif not remove and pair in there:
+            outcomes.append(conflict(change, "the account is a member already."))
+        else:
+            (removed if remove else added).append({"b_user": pair[0], "b_group": pair[1]})
+            (there.discard if remove else there.add)(pair)
+            outcomes.append(done(change))
+    # A batch adds or removes, never both: what is destructive comes after all else.
+    _add_member.each(w.c, added)
+    _remove_member.each(w.c, removed)
+    return outcomes
+
+
+def _wanted(change: StoredChange) -> tuple[int | str, int]:
+    values = change.after or change.before or {}
+    user = values.get("user", change.key.partition(" ")[0])
+    return user if isinstance(user, int) else str(user).lower(), _number(values.get("group"))
+
+
+def _numbers(w: Writing, named: set[int | str]) -> dict[int | str, int]:
+    """Ids of the accounts that are there, by what names them: an id or an e-mail."""
+    ids = [name for name in named if isinstance(name, int)]
+    emails = [name for name in named if isinstance(name, str)]
+    found: dict[int | str, int] = {
+        number: number for number in w.c.scalars(sa.select(users.c.id).where(users.c.id.in_(ids)))
+    }
+    query = sa.select(users.c.id, users.c.email).where(sa.func.lower(users.c.email).in_(emails))
+    return found | {row.email.lower(): row.id for row in w.c.execute(query)}
+
+
+_add_member = Prepared(
+    sa.insert(group_users).values(user_id=sa.bindparam("b_user"), group_id=sa.bindparam("b_group"))
+)
+_remove_member = Prepared(
+    sa.delete(group_users).where(
+        group_users.c.user_id == sa.bindparam("b_user"), group_users.c.group_id == sa.bindparam("b_group")
+    )
+)
+
+
+HANDLERS: Mapping[str, Callable[[Writing, Sequence[StoredChange]], list[OutcomeRow]]] = {
+    "user": _users,
+    "membership": _memberships,
+}
+"""Who writes which kind of change."""
