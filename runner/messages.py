@@ -108,11 +108,7 @@ class Ask(_Message):
     """A question to the platform, or for links; main answers with a ``Page``."""
 
     m: Literal["ask"] = "ask"
-<<<<<<< HEAD
-    what: Literal["project", "tasks", "links"]
-=======
-    what: Literal["project", "tasks", "accounts", "groups", "group_mappings"]
->>>>>>> 132e8a1 (store: a plan's changes of users and memberships)
+    what: Literal["project", "tasks", "links", "accounts", "groups", "group_mappings"]
     after: int = 0
     kind: str = ""  # of links
     after_key: str = ""  # of links

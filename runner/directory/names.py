@@ -10,6 +10,9 @@ from functools import lru_cache
 from runner.errors import BadInput
 
 _HEX = re.compile(rb"\\([0-9A-Fa-f]{2})|\\(.)", re.DOTALL)
+_PLAIN = re.compile(
+    r"(?:[^\s\\\",+;#<>=]+=[^\s\\\",+;#<>=](?:[^\\\",+;#<>=]*[^\s\\\",+;#<>=])?(?:,(?!$)|$))+"
+)
 _SPECIAL = re.compile(r'([\\,+"<>;=#])')
 _IN_FILTER = {"\\": r"\5c", "*": r"\2a", "(": r"\28", ")": r"\29", "\0": r"\00"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -60,6 +63,11 @@ def value(part: str) -> str:
 def normal(dn: str) -> str:
     """A spelling that is the same for all spellings of a DN."""
     return ",".join("+".join(sorted(_ava(ava) for ava in _cut(part, "+"))) for part in split(dn))
+
+
+def key(dn: str) -> str:
+    """The same as ``normal``, quicker where there is nothing to normalise but the case."""
+    return dn.casefold() if _PLAIN.fullmatch(dn) and "  " not in dn else normal(dn)
 
 
 def same(one: str, other: str) -> bool:

@@ -15,13 +15,8 @@ from runner.messages import LONGEST, PLAN_ROWS, encode, parse_from_main
 from runner.model.changes import Complete
 from runner.model.findings import FindingRow
 from runner.model.network import Network
-<<<<<<< HEAD
-from runner.model.platform import Meaning, Project, Task, Verification
-from runner.ports import Attachment, JobInfo, Link
-=======
 from runner.model.platform import Account, Group, GroupMapping, Meaning, Project, Task, Verification
-from runner.ports import Attachment, JobInfo
->>>>>>> 132e8a1 (store: a plan's changes of users and memberships)
+from runner.ports import Attachment, JobInfo, Link
 
 _PROGRESS_EVERY = 0.25  # seconds
 
@@ -82,7 +77,6 @@ class PipePlatform:
             yield from page["rows"]
             after = page["next"]
 
-<<<<<<< HEAD
     def links(self, kind: str) -> Iterator[Link]:
         after: str | None = ""
         while after is not None:
@@ -90,7 +84,7 @@ class PipePlatform:
             for row in page["rows"]:
                 yield Link(**row)
             after = page["next"]
-=======
+
     def tasks(self) -> Iterator[Task]:
         return (_task(row) for row in self._pages("tasks"))
 
@@ -102,7 +96,6 @@ class PipePlatform:
 
     def group_mappings(self) -> Iterator[GroupMapping]:
         return (GroupMapping(**row) for row in self._pages("group_mappings"))
->>>>>>> 132e8a1 (store: a plan's changes of users and memberships)
 
 
 def _task(row: dict[str, Any]) -> Task:

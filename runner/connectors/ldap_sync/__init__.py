@@ -1,0 +1,1 @@
+"""LDAP: users and groups of the platform in step with a directory's."""
