@@ -95,23 +95,20 @@ def _params(port: int) -> dict[str, Any]:
     }
 
 
-def _syncs(folder: Path, server: SlapdServer) -> tuple[float, float]:
+def _syncs(folder: Path, server: SlapdServer) -> tuple[float, ...]:
     """Seconds of a first and a second job."""
     (folder / "daemons").mkdir()
     daemons = Daemons(folder / "daemons")
     stage = Stage(home=folder, daemons=daemons, params=_params(server.port), mappings={"everybody": 1})
     try:
-        found = []
-        for _ in range(2):
-            done = stage.sync()
+        first, second = stage.sync(), stage.sync()
+        for done in (first, second):
             assert done.outcome == "succeeded", done.message
-            found.append(stage.took(done.id) / timedelta(seconds=1))
-            if found[1:]:
-                assert not done.rows, "the second sync found something to do"
+        assert not second.rows, "the second sync found something to do"
+        return tuple(stage.took(done.id) / timedelta(seconds=1) for done in (first, second))
     finally:
         stage.close()
         daemons.close()
-    return found[0], found[1]
 
 
 def bare(port: int) -> dict[str, Any]:

@@ -112,7 +112,9 @@ def _users(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
     made: list[dict[str, Any]] = []
     changed: dict[int, dict[str, Any]] = {}
     for change in batch:
-        row: dict[str, Any] | None = {"id": 0, "email": ""} if change.op is Op.CREATE else there.find(change)
+        row: dict[str, Any] | None = {"id": 0, "email": ""}
+        if change.op is not Op.CREATE:
+            row = there.find(change)
         after = _after(change)
         why = _hindrance(there, row, change, after)
         if row is None or why is not None:

@@ -7,7 +7,6 @@ account isn't tied to anybody yet. Where that is doubtful nothing is done, and i
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from runner.connectors.ldap_sync.source import Person
 from runner.model.changes import Change, Complete, Op, constructive, destructive
@@ -30,7 +29,7 @@ class Rules:
     @property
     def managed(self) -> frozenset[str]:
         """All groups of ours whose members the directory decides on."""
-        return frozenset().union(*self.group_ids)
+        return frozenset(group for ids in self.group_ids for group in ids)
 
 
 @dataclass
@@ -183,8 +182,10 @@ class Decisions:
     def _memberships(
         self, person: Person | None, account: Account | None, email: str, managed: frozenset[str]
     ) -> Iterator[Change]:
-        wanted = set() if person is None else self._wanted(person)
-        there = frozenset() if account is None else managed.intersection(account.groups)
+        wanted: set[str] = set() if person is None else self._wanted(person)
+        there: frozenset[str] = frozenset()
+        if account is not None:
+            there = managed.intersection(account.groups)
         user = email if account is None else account.id  # one just made has no id yet
         for group in sorted(wanted - there):
             yield self._member(Op.ADD_MEMBER, email, group, user)
@@ -193,14 +194,11 @@ class Decisions:
 
     def _member(self, op: Op, email: str, group: str, user: int | str) -> Change:
         values = {"user": user, "group": group}
-        what: dict[str, Any] = {
-            "kind": "membership",
-            "key": f"{email} {group}",
-            "subject": f"{email} in {group}",
-        }
+        kind, key, subject = "membership", f"{email} {group}", f"{email} in {group}"
         if op is Op.ADD_MEMBER:
-            return constructive(op, **what, after=values)
-        return destructive(op, **what, before=values, after=None, proof=self.rules.members)
+            return constructive(op, kind=kind, key=key, subject=subject, after=values)
+        proof = self.rules.members
+        return destructive(op, kind=kind, key=key, subject=subject, before=values, after=None, proof=proof)
 
     # --- those who aren't ----------------------------------------------------------------------
 
