@@ -1,0 +1,1 @@
+"""Excel to a directory: a workbook's rows become accounts, contacts and groups."""
