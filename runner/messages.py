@@ -86,6 +86,7 @@ class Planned(_Message):
     keeps: list[str] = []  # kinds of things whose links are kept
     totals: dict[str, int] = {}
     sentences: list[str] = []
+    warnings: list[str] = []  # what is said first
     memory: dict[str, Any] = {}
 
 

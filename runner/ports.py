@@ -157,8 +157,8 @@ class Context(Protocol):
     def found(self, row: FindingRow) -> None:
         """Have a sort of finding kept with the job, for people to look at."""
 
-    def say(self, sentence: str) -> None:
-        """Add a sentence to the result message."""
+    def say(self, sentence: str, *, first: bool = False) -> None:
+        """Add a sentence to the result message; ``first`` = before all else, for a warning."""
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a named count of the job's totals, as "findings"."""

@@ -167,7 +167,11 @@ class Attempt:
         unmade = {ChangeState.FAILED, ChangeState.INTENDED}
         failed = any(tally.state in unmade for tally in tallies)
         text = wording.message(
-            tallies, sentences=self._sentences, troubles=troubles, preview=self._job.preview
+            tallies,
+            sentences=self._sentences,
+            warnings=planned.warnings,
+            troubles=troubles,
+            preview=self._job.preview,
         )
         forget = failed or self._job.preview or not planned.memory
         return Result(

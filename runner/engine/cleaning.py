@@ -64,9 +64,10 @@ class Cleaner:
                 return message.model_copy(update={"name": self._known(name), "why": self._text(why)})
             case Findings(rows=rows):
                 return message.model_copy(update={"rows": [self._finding(row) for row in rows]})
-            case Planned(sentences=sentences, totals=totals):
+            case Planned(sentences=sentences, warnings=warnings, totals=totals):
                 told = {
                     "sentences": [self._text(sentence) for sentence in sentences],
+                    "warnings": [self._text(sentence) for sentence in warnings],
                     "totals": {self._known(name): number for name, number in totals.items()},
                 }
                 return message.model_copy(update=told)

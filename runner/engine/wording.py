@@ -37,12 +37,14 @@ def message(
     tallies: Sequence[Tally],
     *,
     sentences: Sequence[str],
+    warnings: Sequence[str] = (),
     troubles: Sequence[tuple[str, str]],
     preview: bool,
 ) -> str:
     """The result message of a run that reached its end.
 
-    ``sentences`` are the connector's and the boundary's, ``troubles`` subject and error of
+    ``sentences`` are the connector's and the boundary's, ``warnings`` those of the connector that
+    come before all else, ``troubles`` subject and error of
     the first changes that failed or were left alone.
     """
     done = _counts(tallies, ChangeState.PLANNED if preview else ChangeState.DONE)
@@ -58,11 +60,9 @@ def message(
     parts += [f"{subject}: {error.rstrip('.')}." for subject, error in troubles]
     parts += sentences
     text = " ".join(parts)
-    return (
-        f"Preview, nothing was written: {text[0].lower() if not done else text[0]}{text[1:]}"
-        if preview
-        else text
-    )
+    if preview:
+        text = f"Preview, nothing was written: {text[0].lower() if not done else text[0]}{text[1:]}"
+    return " ".join([*warnings, text])
 
 
 def stopped(error: str, tallies: Sequence[Tally]) -> str:

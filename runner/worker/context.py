@@ -125,6 +125,7 @@ class PipeContext:
         self.network = replace(Network.of(envelope["network"]), reads_only=True)
         self.totals: dict[str, int] = {}
         self.sentences: list[str] = []
+        self.warnings: list[str] = []
         self.remembered: dict[str, Any] = {}
         self._found: list[FindingRow] = []
         self._send = send
@@ -166,8 +167,8 @@ class PipeContext:
             self._send(encode("findings", rows=self._found))
             self._found = []
 
-    def say(self, sentence: str) -> None:
-        self.sentences.append(sentence)
+    def say(self, sentence: str, *, first: bool = False) -> None:
+        (self.warnings if first else self.sentences).append(sentence)
 
     def count(self, name: str, number: int = 1) -> None:
         self.totals[name] = self.totals.get(name, 0) + number

@@ -136,6 +136,7 @@ class Worker:
                 keeps=_keeps(connector),
                 totals=context.totals,
                 sentences=context.sentences,
+                warnings=context.warnings,
                 memory=context.remembered,
             )
         )

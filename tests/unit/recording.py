@@ -127,8 +127,8 @@ class RecordingContext:
     def found(self, row: FindingRow) -> None:
         self.rows.append(row)
 
-    def say(self, sentence: str) -> None:
-        self.sentences.append(sentence)
+    def say(self, sentence: str, *, first: bool = False) -> None:
+        self.sentences.insert(0 if first else len(self.sentences), sentence)
 
     def count(self, name: str, number: int = 1) -> None:
         self.totals[name] = self.totals.get(name, 0) + number

@@ -7,8 +7,7 @@ and can do nothing else: no other file, no change, no setting, no endless recurs
 import difflib
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +32,6 @@ _LONGEST = 20_000  # characters of a query
 _STEPS = 10_000  # of the database's machine between two looks at whether it should stop
 _MOST_STEPS = 200_000  # of those looks: about a minute
 _ROW = "_row_of_the_sheet"
-_AT_ONCE = 5_000  # rows put into the table at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +44,20 @@ class Record:
 
 
 class Selection:
-    """An answer: ``headers``, and the records, which may be walked once."""
+    """An answer. Its records may be walked as often as needed, one walk after another."""
 
-    def __init__(self, headers: Sequence[str], records: Iterator[Record], *, of: str) -> None:
+    def __init__(
+        self, headers: Sequence[str], walk: Callable[[], Iterator[Record]], *, of: str, close: Callable[[], None]
+    ) -> None:
         self.headers = headers
-        self.records = records
+        self._walk = walk
         self._of = of
+        self.close = close  # lets go of the table
+
+    @property
+    def records(self) -> Iterator[Record]:
+        """The records, from the first on."""
+        return self._walk()
 
     def find(self, header: str) -> int:
         """The position of a header, in any case; ``ConfigRejected`` names the nearest if there is none."""
@@ -181,9 +187,14 @@ class _Asking:
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise self._refused(error) from error
         headers = [str(column[0]) for column in cursor.description]
-        records = self._by_row(cursor) if parsed.by_row else self._combined(cursor)
-        of = f"The sheet {next(iter(self._sheets.values())).name!r}"
-        return Selection(headers[1:] if parsed.by_row else headers, records, of=of)
+        cursor.close()
+        walk = self._by_row if parsed.by_row else self._combined
+        return Selection(
+            headers[1:] if parsed.by_row else headers,
+            lambda: walk(sql),
+            of=f"The sheet {next(iter(self._sheets.values())).name!r}",
+            close=self._base.close,
+        )
 
     def _fill(self, table: str, sheet: Sheet) -> None:
         names = [header or f"{_ROW}_{number}" for number, header in enumerate(sheet.headers)]
@@ -230,27 +241,25 @@ class _Asking:
             )
         return ConfigRejected(f"The source's query can't be understood: {text}.")
 
-    def _by_row(self, cursor: sqlite3.Cursor) -> Iterator[Record]:
+    def _by_row(self, sql: str) -> Iterator[Record]:
         (sheet,) = self._sheets.values()
         flawed: dict[int, list[tuple[str, str]]] = {}
         for (row, column), flaw in sheet.flaws.items():
             if column < len(sheet.headers):
                 clause = told((row, column), flaw)
                 flawed.setdefault(row + 1, []).append((sheet.headers[column], clause))
-        for number, *values in self._walk(cursor):
+        for number, *values in self._walk(sql):
             yield Record(number=number, values=_texts(values), flaws=flawed.get(number, ()))
 
-    def _combined(self, cursor: sqlite3.Cursor) -> Iterator[Record]:
-        for values in self._walk(cursor):
+    def _combined(self, sql: str) -> Iterator[Record]:
+        for values in self._walk(sql):
             yield Record(number=None, values=_texts(values))
 
-    def _walk(self, cursor: sqlite3.Cursor) -> Iterator[Sequence[Any]]:
-        with closing(self._base):
-            try:
-                while rows := cursor.fetchmany(_AT_ONCE):
-                    yield from rows
-            except (sqlite3.Error, sqlite3.Warning) as error:
-                raise self._refused(error) from error
+    def _walk(self, sql: str) -> Iterator[Sequence[Any]]:
+        try:
+            yield from self._base.execute(sql)
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise self._refused(error) from error
 
 
 def _texts(values: Sequence[Any]) -> list[str | None]:
