@@ -11,7 +11,7 @@ from runner.connectors.datasync.job import Job
 from runner.connectors.datasync.params import DatasyncParams, DestinationProvider
 from runner.connectors.datasync.passwords import Announcements
 from runner.connectors.datasync.planning import Planner
-from runner.directory.access import Access, ClearText, Security, parse_servers
+from runner.directory.access import Access, Security, parse_servers
 from runner.directory.opening import connection_test, opened
 from runner.directory.port import Directory
 from runner.errors import ConfigRejected, RunnerError
@@ -47,14 +47,14 @@ class Datasync:
             yield Step(name="workbook", ok=False, message=error.message)
             return
         yield Step(name="workbook", ok=True, message=f"It has all {len(job.columns)} columns of the job.")
-        yield from connection_test(_access(ctx, read_only=True), permit=_permit(ctx))
+        yield from connection_test(_access(ctx))
 
     def plan(self, ctx: Context) -> Iterator[Change]:
         """Compare the workbook with the directory."""
         job = jobs.read(ctx.params)
         source = _source(ctx, job)
         try:
-            with _directory(ctx, read_only=True) as directory:
+            with _directory(ctx) as directory:
                 yield from Planner(ctx, job, source=source, directory=directory).plan()
         finally:
             source.close()
@@ -69,7 +69,7 @@ class Datasync:
             yield from map(writing.aborted, changes)
             return
         with (
-            _directory(ctx, read_only=False) as directory,
+            _directory(ctx) as directory,
             Announcements(ctx.params.password_folder, ctx.job.id) as announcements,
         ):
             writer = writing.Writer(job, directory, target.domain(directory, job.base), announcements)
@@ -85,7 +85,7 @@ class Datasync:
     def current(self, ctx: Context, kind: str, keys: Sequence[str]) -> Mapping[str, Values | None]:
         """What the directory has now."""
         job = jobs.read(ctx.params)
-        with _directory(ctx, read_only=True) as directory:
+        with _directory(ctx) as directory:
             return writing.current(job, directory, target.domain(directory, job.base), kind, keys)
 
 
@@ -111,10 +111,10 @@ def _destination(ctx: Context) -> DestinationProvider:
     return found
 
 
-def _access(ctx: Context, *, read_only: bool) -> Access:
+def _access(ctx: Context) -> Access:
     found = _destination(ctx)
     try:
-        security, clear_text = Security(found.security), ClearText(found.clear_text)
+        security = Security(found.security)
     except ValueError as error:
         msg = f"The provider {found.name!r} can't be used: {error}."
         raise ConfigRejected(msg) from None
@@ -124,34 +124,13 @@ def _access(ctx: Context, *, read_only: bool) -> Access:
         bind_dn=found.bind_dn,
         password=ctx.params.destination_password.get_secret_value(),
         verify=found.verify,
-        authorities=found.authorities,
-        clear_text=clear_text,
+        ca_bundle=found.ca_bundle,
+        network=ctx.network,
         page_size=found.page_size,
-        read_only=read_only,
     )
 
 
 @contextmanager
-def _directory(ctx: Context, *, read_only: bool) -> Iterator[Directory]:
-    with opened(_access(ctx, read_only=read_only), permit=_permit(ctx)) as directory:
+def _directory(ctx: Context) -> Iterator[Directory]:
+    with opened(_access(ctx)) as directory:
         yield directory
-
-
-class _Permit:
-    """Asks the administrator's rules for the network about each address."""
-
-    def __init__(self, ctx: Context, host: str) -> None:
-        self._network = ctx.network
-        self._host = host
-
-    def __call__(self, address: str) -> None:
-        if self._network.refuses(self._host, address):
-            msg = (
-                f"{self._host} ({address}) is a place that [safety] egress_deny or egress_allow doesn't let "
-                "connections reach."
-            )
-            raise ConfigRejected(msg)
-
-
-def _permit(ctx: Context) -> _Permit:
-    return _Permit(ctx, _destination(ctx).servers.partition(",")[0])

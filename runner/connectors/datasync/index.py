@@ -9,7 +9,6 @@ from runner.connectors.datasync.rules import folded
 from runner.connectors.datasync.target import State
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """One object of the directory."""
@@ -26,8 +25,8 @@ class Index:
     def __init__(self) -> None:
         self._base = sqlite3.connect(":memory:", isolation_level=None)
         self._base.execute(
-            "CREATE TABLE objects (key TEXT PRIMARY KEY, dn TEXT, state TEXT, half INT, protected INT, twin TEXT)"
-            " WITHOUT ROWID"
+            "CREATE TABLE objects (key TEXT PRIMARY KEY, dn TEXT, state TEXT, half INT, protected INT, "
+            "twin TEXT) WITHOUT ROWID"
         )
         self._base.execute("CREATE TABLE accounts (name TEXT PRIMARY KEY, key TEXT, dn TEXT) WITHOUT ROWID")
         self.size = 0
@@ -41,7 +40,8 @@ class Index:
         self.size += 1
         state = json.dumps(found.state, ensure_ascii=False, separators=(",", ":"))
         self._base.execute(
-            "INSERT INTO objects VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT (key) DO UPDATE SET twin = excluded.dn",
+            "INSERT INTO objects VALUES (?, ?, ?, ?, ?, NULL) "
+            "ON CONFLICT (key) DO UPDATE SET twin = excluded.dn",
             (key, found.dn, state, found.half_made, found.protected),
         )
         if account:
@@ -82,5 +82,3 @@ def _found(row: "tuple[object, ...] | list[object]") -> Found:
     return Found(
         dn=str(row[0]), state=json.loads(str(row[1])), half_made=bool(row[2]), protected=bool(row[3])
     )
-
-

@@ -98,9 +98,7 @@ def read(params: DatasyncParams) -> Job:
     settings = {each.key.strip().lower(): each.value or "" for each in params.settings}
     base = settings.get("destination.container") or _provider_container(params)
     objects = [
-        _objects(option, params, base)
-        for option in params.objects_option
-        if option.is_selected is not False
+        _objects(option, params, base) for option in params.objects_option if option.is_selected is not False
     ]
     if not objects:
         raise ConfigRejected("The job selects no type of objects: objectsOption is empty.")

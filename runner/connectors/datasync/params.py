@@ -79,9 +79,8 @@ class DestinationProvider(_Part):
     servers: str
     security: str = "ldaps"
     bind_dn: str = ""
-    authorities: str = ""  # PEM
+    ca_bundle: str = ""  # a file, or PEM
     verify: bool = True
-    clear_text: str = "loopback"
     container: str = ""
     page_size: int = 1000
 

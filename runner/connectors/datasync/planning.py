@@ -81,6 +81,8 @@ class Planner:
         yield from self._destroy()
         if self._troubles:
             self._ctx.say(self._listed())
+        elif self._newest:  # rows that were left out have to come again
+            self._ctx.remember(_STAMP, self._newest)
 
     def _listed(self) -> str:
         number = len(self._troubles)
@@ -162,7 +164,7 @@ class Planner:
             )
             raise ConfigRejected(msg)
         if self._directory.read(container, ["objectClass"]) is None:
-            msg = f"The container {container!r} isn't in the directory. Make it there first, or correct its name."
+            msg = f"The container {container!r} isn't in the directory. Make it there, or correct its name."
             raise ConfigRejected(msg)
 
     # --- rows ----------------------------------------------------------------------------
@@ -540,12 +542,10 @@ class Planner:
                 more = f", and {len(gone) - _TOLD} more" if len(gone) > _TOLD else ""
                 one = len(gone) == 1
                 self._ctx.say(
-                    f"{len(gone)} {'account' if one else 'accounts'} lost {'its row' if one else 'their rows'}, "
-                    f"and stay as they are: {'; '.join(gone[:_TOLD])}{more}."
+                    f"{len(gone)} {'account' if one else 'accounts'} lost "
+                    f"{'its row' if one else 'their rows'}, and stay as they are: {'; '.join(gone[:_TOLD])}{more}."
                 )
         self._ctx.remember(name, base64.b64encode(b"".join(sorted(seen))).decode())
-        if self._job.stamp is not None and self._newest:
-            self._ctx.remember(_STAMP, self._newest)
 
 
 def _nobody(_attribute: str, _value: str) -> str | None:

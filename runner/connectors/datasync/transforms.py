@@ -259,12 +259,12 @@ def value_of(transform: Transform, row: Row, lookup: Lookup, variables: Mapping[
         case Substring(of, start, length):
             return (value_of(of, row, lookup, variables) or "")[start : start + length] or None
         case Resolve(of, attribute):
-            value = value_of(of, row, lookup, variables)
-            if value is None:
+            wanted = value_of(of, row, lookup, variables)
+            if wanted is None:
                 return None
-            found = lookup(attribute, value)
+            found = lookup(attribute, wanted)
             if found is None:
-                raise NotResolved(attribute, value)
+                raise NotResolved(attribute, wanted)
             return found
         case Script():
             return None

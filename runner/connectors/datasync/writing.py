@@ -73,9 +73,13 @@ class Writer:
 
     def _entry(self, kind: str, key: str) -> Entry:
         found = self._there.get((kind, key))
-        if found is None:
-            raise Conflict("it isn't in the directory any more")
-        return found
+        if found is not None:
+            return found
+        # It may have been made by this very batch.
+        objects = objects_of(self._job, kind)
+        for _, entry in target.find(self._directory, self._job.base, [key], objects):
+            return entry
+        raise Conflict("it isn't in the directory any more")
 
     def _write(self, change: StoredChange) -> None:
         if change.kind == MEMBERSHIP:
@@ -103,7 +107,9 @@ class Writer:
         objects, after = objects_of(self._job, change.kind), change.after or {}
         ad_here = self._domain.active_directory
         dn = f"CN={names.escape_value(str(after['cn']))},{after['container']}"
-        attributes = {name: target.listed(value) for name, value in after.items() if name not in _NOT_ATTRIBUTES}
+        attributes = {
+            name: target.listed(value) for name, value in after.items() if name not in _NOT_ATTRIBUTES
+        }
         attributes["objectClass"] = list(target.classes(objects.kind, active_directory=ad_here))
         attributes |= {
             name: values
@@ -194,9 +200,7 @@ class Writer:
     def _move(self, change: StoredChange) -> None:
         entry = self._entry(change.kind, change.key)
         self._check(change, entry)
-        self._directory.move(
-            entry.dn, rdn=names.rdn(entry.dn), parent=str((change.after or {})["container"])
-        )
+        self._directory.move(entry.dn, rdn=names.rdn(entry.dn), parent=str((change.after or {})["container"]))
 
     def _able(self, change: StoredChange) -> None:
         """Let an account log in, or not any more. A creation is taken back this way as well."""

@@ -47,7 +47,12 @@ class Selection:
     """An answer. Its records may be walked as often as needed, one walk after another."""
 
     def __init__(
-        self, headers: Sequence[str], walk: Callable[[], Iterator[Record]], *, of: str, close: Callable[[], None]
+        self,
+        headers: Sequence[str],
+        walk: Callable[[], Iterator[Record]],
+        *,
+        of: str,
+        close: Callable[[], None],
     ) -> None:
         self.headers = headers
         self._walk = walk
