@@ -266,6 +266,37 @@ class Metrics(Section):
     )
 
 
+class Provider(Section):
+    """One side of a datasync job: a workbook, or a directory."""
+
+    workbook: str = Field("", description="path of a workbook below one of [datasync] folders")
+    servers: str = Field("", description='directory servers, as "dc1.example.com, dc2.example.com:636"')
+    security: Literal["ldaps", "starttls", "clear"] = Field("ldaps", description="how the wire is protected")
+    bind_dn: str = Field("", description="account that writes")
+    password: str = Field(
+        "", repr=False, description='its password: "file:/path", "env:NAME" or "credential:NAME"'
+    )
+    ca_bundle: str = Field("", description="file with the authorities that the certificate is held against")
+    verify: bool = Field(True, description="hold the servers' certificates against authorities and names")
+    container: str = Field("", description="DN below which objects are kept, where a job names none")
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> "Provider":
+        if bool(self.workbook) == bool(self.servers):
+            msg = "a provider is a workbook or a directory: set one of workbook and servers"
+            raise ValueError(msg)
+        return self
+
+
+class Datasync(Section):
+    """Excel to a directory."""
+
+    folders: list[str] = Field([], description="folders that workbooks may be in")
+    password_folder: str = Field(
+        "", description='where made passwords are announced; "" = passwords in state_dir'
+    )
+
+
 class Plugins(Section):
     """Connectors of other packages."""
 
@@ -328,6 +359,8 @@ class Settings(Section):
     retention: Retention = Retention()
     metrics: Metrics = Metrics()
     remote: dict[RemoteName, Remote] = {}
+    datasync: Datasync = Datasync()
+    provider: dict[str, Provider] = {}
     plugins: Plugins = Plugins()
     log: Log = Log()
 
@@ -478,6 +511,8 @@ def _unknown(path: list[str]) -> str:
     for name in path[:-1]:
         if name == "remote" and model is Settings:
             model = Remote
+        elif name == "provider" and model is Settings:
+            model = Provider
         elif name in model.model_fields:
             model = model.model_fields[name].annotation
     near = difflib.get_close_matches(path[-1], model.model_fields, n=1)

@@ -76,6 +76,7 @@ class Engine:
             database=database,
             clock=clock,
             safety=settings.safety,
+            settings=settings,
             systems=self.systems,
             uploads=str(settings.state_dir / "uploads"),
             memory_limit=settings.engine.memory_limit,
@@ -150,7 +151,10 @@ class Engine:
         self.timetable = settings.scheduler.timetable()
         self.remover.keep = settings.retention
         self.surroundings = replace(
-            self.surroundings, safety=settings.safety, memory_limit=settings.engine.memory_limit
+            self.surroundings,
+            safety=settings.safety,
+            settings=settings,
+            memory_limit=settings.engine.memory_limit,
         )
         self.wake()
 

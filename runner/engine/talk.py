@@ -5,7 +5,7 @@ here; what is the run's business is handed on.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -14,12 +14,13 @@ import structlog
 
 from runner.engine.catalogue import System
 from runner.engine.cleaning import Cleaner, secrets_of
+from runner.engine.providers import resolved
 from runner.engine.workers import Budget, Wake, Worker
 from runner.errors import Internal, RunnerError
 from runner.log import redactor
 from runner.messages import Ask, Failed, FromWorker, LogLine, Progress, encode
 from runner.model.jobs import Claim, Kind
-from runner.settings import Safety
+from runner.settings import Safety, Settings
 from runner.store import claims, job_log, links, mappings, platform
 from runner.store.database import Database
 
@@ -47,6 +48,7 @@ class Surroundings:
     database: Database
     clock: Callable[[], datetime]
     safety: Safety
+    settings: Settings
     systems: Callable[[], Mapping[str, System]]
     uploads: str
     memory_limit: int  # bytes
@@ -58,6 +60,7 @@ class Talk:
     def __init__(
         self, claim: Claim, worker: Worker, *, around: Surroundings, budget: Budget, wake: Wake
     ) -> None:
+        claim = replace(claim, connection=resolved(claim.connection, around.settings))
         self._claim = claim
         self._worker = worker
         self._around = around

@@ -69,7 +69,7 @@ def _without(field: Any, taken: dict[str, str]) -> Any:
     if not isinstance(field, dict):
         return field
     password = static_password(field)
-    if not password:
+    if not password or password == SET:
         return field
     taken[password_name(field)] = password
     return {**field, "transform": f"Static:value={SET}"}

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from runner import __version__
 from runner.errors import RunnerError
 from runner.server import health, measures
+from runner.server.groupid import routes as groupid
 from runner.server.guard import Guard
 from runner.server.openapi import Operation, add, describe, register_convertors
 from runner.server.replies import TYPE, from_error, method_not_allowed, reply
@@ -36,6 +37,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.throttle = Throttle()
     app.state.streams = 0  # of events, open now
     add_routes(app.router)
+    groupid.add_groupid_routes(app.router)
     _add_operations(app.router)
     app.add_middleware(Guard)
     app.add_exception_handler(RunnerError, _on_error)
@@ -69,7 +71,7 @@ async def show_description(request: Request) -> Response:
     await reading(request, lambda _c, _caller: None)
     app: FastAPI = request.app
     if app.openapi_schema is None:
-        app.openapi_schema = describe(app, SCHEMAS)
+        app.openapi_schema = describe(app, {**SCHEMAS, **groupid.SCHEMAS})
     return Response(json.dumps(app.openapi_schema), media_type=TYPE)
 
 

@@ -17,8 +17,9 @@ from runner.server.services import services_of
 from runner.store import accounts
 from runner.store.accounts import Scope
 
-# Pages of the original print the token in quotes, and sometimes a colon after the scheme.
-_HEADER = re.compile(r"\s*token(?:\s*:\s*|\s+|$)(.*)", re.IGNORECASE)
+# Pages of the original print the token in quotes, and sometimes a colon after the scheme. The GroupID
+# dialect calls the scheme Bearer.
+_HEADER = re.compile(r"\s*(?:token|bearer)(?:\s*:\s*|\s+|$)(.*)", re.IGNORECASE)
 
 ALL = frozenset(Scope)
 

@@ -8,6 +8,9 @@ from runner.server.replies import server_error
 
 _log = get("server")
 
+_SLASHED = ("/api/", "/GroupIDDataService/", "/GroupIDSecurityService/")
+"""Beginnings of paths whose last slash may be left out."""
+
 
 class Guard:
     """Completes paths of the API with their slash, and answers for what nobody caught."""
@@ -21,7 +24,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         path: str = scope["path"]
-        if path.startswith("/api/") and not path.endswith(("/", ".json")):
+        if path.startswith(_SLASHED) and not path.endswith(("/", ".json")):
             scope["path"] = path + "/"
         begun = False
 

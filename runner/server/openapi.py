@@ -220,6 +220,7 @@ QUERY: Mapping[str, Schema] = {
     "state": {"type": "string", "enum": [state.value for state in ChangeState]},
     "op": {"type": "string", "enum": [op.value for op in Op]},
     "mapped": _BOOLEAN,
+    "jobids": {"type": "array", "items": {"type": "integer"}},
     "since": _INSTANT,
     "until": _INSTANT,
     "format": {"type": "string", "enum": ["json", "csv", "jsonl"]},

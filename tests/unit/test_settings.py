@@ -38,7 +38,9 @@ def test_the_shipped_file_lists_every_option_with_its_default() -> None:
     assert set(listed["remote"]["name"]) == set(settings.Remote.model_fields)
     example = shipped.remote["name"]
     assert example == settings.Remote(url=example.url, token=example.token)
-    assert shipped.model_copy(update={"remote": {}}) == settings.Settings()
+    assert set(listed["provider"]["NAME"]) == set(settings.Provider.model_fields)
+    assert shipped.provider["NAME"] == settings.Provider(workbook="people.xlsx")
+    assert shipped.model_copy(update={"remote": {}, "provider": {}}) == settings.Settings()
     for name, field in settings.Settings.model_fields.items():
         assert name in listed
         if _is_section(field.annotation):

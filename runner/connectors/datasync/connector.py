@@ -95,6 +95,8 @@ def _source(ctx: Context, job: Job) -> Selection:
         name = ctx.params.job_info.source_provider or ""
         msg = f"There is no workbook called {name!r}: set up [provider.{name or 'NAME'}], or upload one."
         raise ConfigRejected(msg)
+    if found.trouble:
+        raise ConfigRejected(found.trouble)
     path = Path(found.path)
     if not path.is_file():
         msg = f"The workbook {path.name!r} of the provider {found.name!r} isn't there."
@@ -108,6 +110,8 @@ def _destination(ctx: Context) -> DestinationProvider:
         name = ctx.params.job_info.destination_provider or ""
         msg = f"There is no directory called {name!r}: set up [provider.{name or 'NAME'}]."
         raise ConfigRejected(msg)
+    if found.trouble:
+        raise ConfigRejected(found.trouble)
     return found
 
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from runner.connectors.datasync import transforms
 from runner.ports import Params
 
 
@@ -70,6 +71,7 @@ class SourceProvider(_Part):
 
     name: str
     path: str
+    trouble: str = ""  # why it can't be used
 
 
 class DestinationProvider(_Part):
@@ -82,6 +84,7 @@ class DestinationProvider(_Part):
     ca_bundle: str = ""  # a file, or PEM
     verify: bool = True
     container: str = ""
+    trouble: str = ""  # why it can't be used
     page_size: int = 1000
 
 
@@ -113,3 +116,9 @@ class DatasyncParams(Params):
     )
     destination_password: SecretStr = Field(SecretStr(""), description="set by the runner")
     password_folder: str = Field("", description="set by the runner: where made passwords are announced")
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> "DatasyncParams":
+        for each in self.fields_map:
+            transforms.parse(each.transform or "", each.source_field or "-")
+        return self

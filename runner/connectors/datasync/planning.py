@@ -541,10 +541,8 @@ class Planner:
             if gone:
                 more = f", and {len(gone) - _TOLD} more" if len(gone) > _TOLD else ""
                 one = len(gone) == 1
-                self._ctx.say(
-                    f"{len(gone)} {'account' if one else 'accounts'} lost "
-                    f"{'its row' if one else 'their rows'}, and stay as they are: {'; '.join(gone[:_TOLD])}{more}."
-                )
+                whose = "account lost its row, and stays as it is" if one else "accounts lost their rows"
+                self._ctx.say(f"{len(gone)} {whose}: {'; '.join(gone[:_TOLD])}{more}.")
         self._ctx.remember(name, base64.b64encode(b"".join(sorted(seen))).decode())
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from runner.engine.catalogue import System, is_secret
 from runner.secrets import MASK
+from runner.server.groupid.documents import DATASYNC, document_of, prepared
 from runner.server.replies import Invalid
 
 _ENDPOINT = re.compile(
@@ -29,6 +30,8 @@ def merged(
     given. Raises ``Invalid`` for a mask where nothing is stored, and for a change of where
     secrets go that doesn't give them again.
     """
+    if system is not None and system.id == DATASYNC:
+        return prepared(given if replace else {**document_of(stored), **given}, stored)
     result = {} if replace else dict(stored)
     kept = []
     for name, value in given.items():

@@ -78,7 +78,7 @@ def test_the_example_makes_accounts_that_can_log_in(world: World) -> None:
 
 
 def test_rows_that_change_change_nothing_in_the_example(world: World) -> None:
-    """Fields for creation only don't follow the sheet; a changed key makes a new account and names the old."""
+    """Fields for creation only stay; a changed key makes a new account, and the old one is named."""
     world.run()
     world.write([["First", "Last"], ["Ada", "Lovelace"], ["Bob", "Noyce"], ["Cem", "Ozan"]])
     (change,) = world.plan()
@@ -111,7 +111,7 @@ def test_without_a_password_accounts_are_disabled(world: World) -> None:
 
 
 def test_updatable_fields_follow_the_sheet(world: World) -> None:
-    """With a key of its own, edited rows become updates: changed, added, several values, emptied, a manager."""
+    """With a key of its own, edited rows become updates: changed, added, several, emptied, a manager."""
     world.document = updatable()
     world.write(PEOPLE)
     world.run()
@@ -244,7 +244,7 @@ def test_bad_rows_are_named_and_spoil_no_other(world: World, row: list[Any], sen
 
 
 def test_clash_names_the_other_object(world: World) -> None:
-    """A name that is in use elsewhere in the domain is refused with the DN of who has it; others are made."""
+    """A name in use elsewhere in the domain is refused with the DN of who has it; others are made."""
     with opened(world.access) as directory:
         directory.add(
             f"CN=Elsewhere,CN=Users,{samba.BASE}",
@@ -273,7 +273,7 @@ def test_abort_makes_nothing_after_a_failure(world: World) -> None:
 
 
 def test_broken_off_account_is_finished_by_the_next_run(world: World) -> None:
-    """An account that was made and never got its password is absent for the next run, which makes the rest."""
+    """An account that never got its password counts as absent, and the next run makes the rest of it."""
     planned = world.plan()
     with opened(world.access) as directory:
         directory.add(
@@ -300,7 +300,7 @@ def test_policy_is_known_before_the_first_row(world: World) -> None:
 def test_missing_column_stops_before_the_first_row(world: World) -> None:
     """A mapped column that the sheet lacks is named with the nearest."""
     world.write([["First", "Lastname"], ["Ada", "Lovelace"]])
-    with pytest.raises(ConfigRejected, match="no column 'Last'.*mean 'Lastname'"):
+    with pytest.raises(ConfigRejected, match=r"no column 'Last'.*mean 'Lastname'"):
         world.plan()
 
 

@@ -1,9 +1,9 @@
 """A workbook, a directory and a job between them, for tests that drive the connector itself."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,6 @@ class World:
     def write(self, rows: Sequence[Sequence[Any]]) -> None:
         """Replace the sheet."""
         write_xlsx(self.book, rows, sheet="TTSheet1")
-        import os
-
         os.utime(self.book, (1_700_000_000, 1_700_000_000))  # long ago: nobody is writing it
 
     def params(self) -> DatasyncParams:

@@ -1,0 +1,1 @@
+"""The GroupID dialect: datasync jobs as documents, and what the original lacks."""

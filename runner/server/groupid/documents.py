@@ -1,0 +1,75 @@
+"""Documents of datasync jobs on their way in and out of a connection's params."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from runner.model import datasync
+from runner.secrets import MASK
+from runner.server.replies import Invalid
+
+DATASYNC = "datasync"
+"""The system's id, and the connector's name."""
+
+OURS = frozenset(
+    {
+        *(datasync.PASSWORDS, datasync.IGNORED, "source", "destination", "destination_password"),
+        "password_folder",
+    }
+)
+"""Params beside the document."""
+
+SERVER_OWNED = frozenset(
+    {
+        *("jobId", "jobGuid", "lastRun", "lastOutCome", "lastOutComeDisplayText", "nextRun", "timesRun"),
+        *("created", "modified", "collectionId"),
+    }
+)
+"""Fields of ``jobInfo`` that are ignored on input."""
+
+
+def prepared(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The params to store for a document: its passwords apart, ``SET`` meaning the stored one.
+
+    Raises ``Invalid`` where ``SET`` stands for nothing, or would send a stored password elsewhere.
+    """
+    apart = given.get(datasync.PASSWORDS)
+    document, taken = datasync.without_passwords(document_of(given))
+    if isinstance(apart, dict):  # from those who keep passwords apart themselves
+        taken = {str(name): str(value) for name, value in apart.items() if value != MASK} | taken
+    known = stored.get(datasync.PASSWORDS)
+    kept: dict[str, str] = {}
+    for field in datasync.fields(document):
+        if datasync.static_password(field) == datasync.SET:
+            name = datasync.password_name(field)
+            if name not in taken:
+                kept[name] = known.get(name, "") if isinstance(known, dict) else ""
+    if "" in kept.values():
+        raise Invalid({"fieldsMap": ["There is no password stored that SET could stand for; give it."]})
+    if kept and _destination(document) != _destination(stored):
+        text = "Another destination is another place for the password; give it again."
+        raise Invalid({"fieldsMap": [text]})
+    passwords = taken | kept
+    params: dict[str, Any] = dict(document)
+    if passwords:
+        params[datasync.PASSWORDS] = passwords
+    if datasync.IGNORED in stored:
+        params[datasync.IGNORED] = stored[datasync.IGNORED]
+    return params
+
+
+def _destination(document: Mapping[str, Any]) -> Any:
+    info = document.get("jobInfo")
+    return info.get("destinationProvider") if isinstance(info, Mapping) else None
+
+
+def document_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The document among a connection's params."""
+    return {name: value for name, value in params.items() if name not in OURS}
+
+
+def shown(params: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
+    """The document as it came, with what the server says of the job."""
+    document = document_of(params)
+    given = document.get("jobInfo")
+    document["jobInfo"] = {**(given if isinstance(given, Mapping) else {}), **info}
+    return document
