@@ -157,13 +157,12 @@ class Writer:
             self._announcements.write(account, dn, password)
         try:
             if self._domain.active_directory:
-                ad.set_password(self._directory, dn, password)
+                # In one step: an account that has a password and is disabled was disabled by somebody.
+                steps = [Modification(Edit.REPLACE, "unicodePwd", [ad.password_value(password)])]
                 if after.get("enabled"):
-                    steps = [
-                        Modification(Edit.DELETE, "userAccountControl", [target.NORMAL_DISABLED]),
-                        Modification(Edit.ADD, "userAccountControl", [str(ad.NORMAL)]),
-                    ]
-                    self._directory.modify(dn, steps)
+                    steps.append(Modification(Edit.DELETE, "userAccountControl", [target.NORMAL_DISABLED]))
+                    steps.append(Modification(Edit.ADD, "userAccountControl", [str(ad.NORMAL)]))
+                self._directory.modify(dn, steps)
             elif after.get("enabled"):
                 self._directory.modify(dn, [Modification(Edit.ADD, "userPassword", [password])])
         except Declined as refused:

@@ -1,0 +1,274 @@
+"""From the documented request to accounts that log in: a daemon, a workbook, an Active Directory."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from runner.directory.opening import opened
+from tests.integration.datasync.world import CONTAINER, STATIC, World, document, samba_access
+from tests.servers import samba
+from tests.servers.lives import begun
+from tests.servers.machine import PATIENCE, Machine, free_port
+from tests.servers.samba import SambaServer
+from tests.servers.waiting import until
+from tests.workbooks import write_xlsx
+
+pytestmark = pytest.mark.xdist_group("samba")
+
+JOBS = "/GroupIDDataService/api/DataSyncJobs"
+SKELETON = (
+    "Option Strict Off\r\n\r\nImports System\r\n\r\nModule ImanamiExposedCode\r\n\r\n"
+    '#Region " User-definable code "\r\n'
+    " Sub DTM_RowStarting(ByVal dtmsource As Object, ByVal args As EventArgs) Handles DTM.RowStarting\r\n"
+    " ' User-definable script goes here -----------------\r\n\r\n End Sub\r\n#End Region\r\n\r\n"
+    "end Module ' ImanamiExposedCode\r\n"
+)
+
+
+def setting(key: str, value: str, kind: str = "System.String") -> dict[str, Any]:
+    """One setting as the original's documentation prints it."""
+    return {"action": 0, "id": 0, "key": key, "value": value, "dataType": kind, "objectType": None}
+
+
+def body(**info: Any) -> dict[str, Any]:
+    """The documented request: repeated keys of settings, JSON in strings, an empty script."""
+    found = document()
+    for field in found["fieldsMap"]:
+        if field["destinationField"] == "password":
+            field["transform"] = f"Static:value={STATIC}"
+    del found["static_passwords"]
+    found["isTemplate"] = False
+    found["hasAccess"] = True
+    found["delimiterSchema"] = None
+    found["jobInfo"] = {
+        "jobId": 0,
+        "templateId": None,
+        "name": "DataSyncJob",
+        "type": 1,
+        "sourceProvider": "ExcelOne",
+        "destinationProvider": "ADEnt",
+        "lastOutCome": "None",
+        "timesRun": 0,
+        "schedule": "",
+        "enabled": False,
+        "onFailure": "Abort",
+        "isEnable": True,
+        **info,
+    }
+    found["settings"] = [
+        setting("Destination.Type", "24", "System.Int32"),
+        setting("Destination.Type", "24"),
+        setting("Destination.ContainerDetails", json.dumps({"DistinguishedName": CONTAINER})),
+        *(setting(each["key"], each["value"]) for each in document()["settings"]),
+        setting("Destination.ExposedScriptCode", SKELETON),
+    ]
+    return found
+
+
+class Original:
+    """A client of the original's API."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self.base = f"http://127.0.0.1:{port}"
+        form = {
+            "grant_type": "password",
+            "username": "admin@example.com",
+            "password": token,
+            "client_id": "x",
+            "client_secret": "y",
+            "identity_store_id": "1",
+        }
+        answer = requests.post(
+            f"{self.base}/GroupIDSecurityService/connect/token", data=form, timeout=PATIENCE
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["expires_in"] == 1200
+        self.headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+    def call(self, method: str, path: str, value: Any = None, *, status: int = 200, **more: Any) -> Any:
+        """Call the API and read its JSON."""
+        answer = requests.request(
+            method, f"{self.base}{JOBS}{path}", json=value, headers=self.headers, timeout=PATIENCE, **more
+        )
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def run(self, job: int, *, preview: bool = False) -> dict[str, Any]:
+        """Run a job to its end; the run's log."""
+        run = self.call("POST", f"/{job}/Run", {"preview": preview})["data"]
+        return self.ended(job, run)
+
+    def ended(self, job: int, run: int) -> dict[str, Any]:
+        """The log of a run when it has ended."""
+        until("the run's end", lambda: self._log(job, run)["state"] == "finished")
+        return self._log(job, run)
+
+    def _log(self, job: int, run: int) -> dict[str, Any]:
+        found: dict[str, Any] = self.call("GET", f"/{job}/Runs/{run}/Log")["data"]
+        return found
+
+
+class Place:
+    """A machine with a daemon's configuration, a workbook and a domain."""
+
+    def __init__(self, folder: Path, server: SambaServer) -> None:
+        self.server = server
+        server.reset()
+        with opened(samba_access(server)) as directory:
+            directory.add(CONTAINER, {"objectClass": ["top", "organizationalUnit"]})
+        self.port = free_port()
+        self.books = folder / "books"
+        self.books.mkdir()
+        self.machine = Machine(folder / "state", {"RUNNER__SERVER__LISTEN": f"127.0.0.1:{self.port}"})
+        (folder / "ad.password").write_text(samba.ADMIN_PASSWORD)
+        self.config = folder / "runner.toml"
+        self.config.write_text(
+            f'[engine]\nretry_delay = "1s"\n[datasync]\nfolders = ["{self.books}"]\n'
+            '[provider.ExcelOne]\nworkbook = "people.xlsx"\n'
+            f'[provider.ADEnt]\nservers = "{server.address}"\nbind_dn = "{samba.ADMIN}"\n'
+            f'password = "file:{folder / "ad.password"}"\nca_bundle = "{server.certificates.ca}"\n'
+        )
+        self.world = World(folder, samba_access(server), document())
+        self.token = self.machine.json(
+            "tokens", "create", "--user", "admin@example.com", "--admin", "--scope", "run"
+        )["token"]
+
+    def write(self, rows: list[list[Any]]) -> None:
+        """Replace the sheet; it was written long ago."""
+        path = write_xlsx(self.books / "people.xlsx", rows, sheet="TTSheet1")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+
+    def original(self) -> Original:
+        """A client of the daemon that runs."""
+        return Original(self.port, self.token)
+
+
+@pytest.fixture
+def place(samba_server: SambaServer, tmp_path: Path) -> Iterator[Place]:
+    """Give a machine on which no daemon ever ran."""
+    return Place(tmp_path, samba_server)
+
+
+SHEET: list[list[Any]] = [["First", "Last"], ["Ada", "Lovelace"], ["Bob", "Noyce"]]
+
+
+def test_the_documented_request_makes_accounts(place: Place) -> None:
+    """The request as printed makes a job, whose run makes accounts that log in; a second finds nothing."""
+    place.write(SHEET)
+    with place.machine.daemon("--config", str(place.config)):
+        client = place.original()
+        made = client.call("POST", "/", body())
+        assert (made["type"], made["status"], made["errorCode"]) == (6, 0, None)
+        job = made["data"]
+        details = client.call("GET", f"/{job}/Details")["data"]
+        assert details["settings"] == body()["settings"]
+        assert details["hasAccess"] is True
+        assert STATIC not in json.dumps(details)
+        assert details["jobInfo"]["jobId"] == job
+        assert client.call("GET", "/Names") == [{"name": "DataSyncJob", "type": "1"}]
+
+        preview = client.run(job, preview=True)
+        assert preview["outCome"] == "Succeeded", preview["message"]
+        assert place.world.entries() == {}
+        run = client.run(job)
+        assert run["outCome"] == "Succeeded", run["message"]
+        assert run["message"].startswith("2 accounts share one password")
+        shape = ["action", "objectType", "name", "key", "before", "after"]
+        assert [[c[n] for n in shape] for c in preview["changes"]] == [
+            [c[n] for n in shape] for c in run["changes"]
+        ]
+        assert STATIC not in json.dumps([preview, run])
+        for entry in place.world.entries().values():
+            assert place.world.can_log_in(entry.dn, STATIC)
+        assert client.run(job)["message"] == "Nothing to change."
+
+        # A revert disables what was made, and is itself a run like any.
+        place.machine.client().post(f"jobs/datasync/{run['runId']}/revert/", {})
+        until(
+            "the revert",
+            lambda: {e.text("userAccountControl") for e in place.world.entries().values()} == {"514"},
+        )
+        put = client.call("PUT", f"/{job}", details)
+        assert put["status"] == 0
+        assert client.call("DELETE", "/", params={"jobids": job})["type"] == 7
+        assert client.call("GET", f"/{job}/Details", status=404)["status"] == 1
+
+
+def test_code_is_refused_until_it_is_accepted_as_ignored(place: Place) -> None:
+    """A job with code does nothing until an administrator accepts that it is ignored; then it says so."""
+    place.write(SHEET)
+    with place.machine.daemon("--config", str(place.config)):
+        client = place.original()
+        given = body()
+        given["settings"][-1]["value"] = SKELETON.replace(" End Sub", " DTM.CancelRow()\r\n End Sub")
+        job = client.call("POST", "/", given)["data"]
+        refused = client.run(job)
+        assert refused["outCome"] == "Failed"
+        assert "IgnoreScripts" in refused["message"]
+        assert place.world.entries() == {}
+        client.call("POST", f"/{job}/IgnoreScripts")
+        run = client.run(job)
+        assert run["outCome"] == "Succeeded", run["message"]
+        assert "script code was ignored" in run["message"]
+
+
+def test_wrong_requests_are_answered_in_the_envelope(place: Place) -> None:
+    """Refusals have status 1, a code, and what is wrong by field."""
+    place.write(SHEET)
+    with place.machine.daemon("--config", str(place.config)):
+        client = place.original()
+        wrong = client.call("POST", "/", {"fieldsMap": []}, status=400)
+        assert (wrong["status"], wrong["errorCode"]) == (1, "400")
+        assert "jobInfo" in wrong["exceptionMessagesAttributeWise"]
+        given = body()
+        given["fieldsMap"][0]["transform"] = "Upper:field=First"
+        wrong = client.call("POST", "/", given, status=400)
+        assert "Upper" in wrong["message"]
+        client.headers = {"Authorization": "Bearer nonsense"}
+        assert client.call("GET", "/Names", status=401)["status"] == 1
+
+
+@pytest.mark.parametrize("victim", ["daemon", "samba"])
+def test_killed_in_the_middle_a_second_run_ends_the_same(place: Place, victim: str) -> None:
+    """Whether the daemon or the directory dies in mid-run, the next run makes the rest, each account once."""
+    names = [f"P{number:02}" for number in range(40)]
+    place.write([["First", "Last"], *([name, "X"] for name in names)])
+    flags = ("--config", str(place.config))
+    with begun(place.machine, *flags) as process:
+        until("the daemon answers", lambda: place.machine.state.joinpath("runner.sock").exists())
+        until("the port answers", lambda: _answers(place.port))
+        client = place.original()
+        job = client.call("POST", "/", body())["data"]
+        run = client.call("POST", f"/{job}/Run", {})["data"]
+        until("some accounts", lambda: 3 <= len(place.world.entries()) < 38)
+        if victim == "daemon":
+            process.send_signal(signal.SIGKILL)
+            process.wait(PATIENCE)
+        else:
+            place.server.kill()
+            place.server.start()
+            client.ended(job, run)
+    with place.machine.daemon(*flags):
+        client = place.original()
+        client.ended(job, run)
+        last = client.run(job)
+        assert last["outCome"] == "Succeeded", last["message"]
+        entries = place.world.entries()
+        assert sorted(entries) == [f"{name}_api_X" for name in names]
+        assert {entry.text("userAccountControl") for entry in entries.values()} == {"512"}
+        for name in names[::10]:
+            assert place.world.can_log_in(entries[f"{name}_api_X"].dn, STATIC)
+        assert client.run(job)["message"] == "Nothing to change."
+
+
+def _answers(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/-/healthy", timeout=5).ok
+    except requests.ConnectionError:
+        return False
