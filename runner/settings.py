@@ -207,6 +207,9 @@ class Safety(Section):
     destructive_floor: int = Field(5, ge=0, description="at or below it counts and shares stop nothing")
     max_pass_share: Share = Field(1.0, description="of the tasks covered that may turn to pass in one run")
     max_creates: int = Field(0, ge=0, description="creations in one run outside; 0 = without limit")
+    max_creates_later: int = Field(
+        100, ge=0, description="the same once a run of the connection has succeeded; 0 = without limit"
+    )
     unverified_tls: Where = Field(
         Where.LOOPBACK,
         description='TLS without a look at the certificate, for connections that ask for it: "refuse", '

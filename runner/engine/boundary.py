@@ -37,6 +37,7 @@ class Case:
     unproven: int
     approved: int  # destructive changes that a person allowed for this run
     own: Collection[str] = ()  # names of the limits that the connection sets itself
+    ran_before: bool = False  # whether a run of the connection has succeeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ def gather(c: sa.Connection, job: Job, *, approved: int, own: Collection[str] = 
         unproven=changes.unproven(c, job.id),
         approved=approved,
         own=own,
+        ran_before=changes.ran_before(c, job),
     )
 
 
@@ -112,9 +114,14 @@ def _over_ceilings(case: Case, safety: Safety) -> Iterator[_Over]:
         allowed = f"{_limit(case, 'max_pass_share')} allows {safety.max_pass_share:.0%}"
         yield _Over(f"{number} of {sizes.get(proof or '', 0)} would be judged clean, and {allowed}", number)
     creates = sum(p.number for p in case.planned if p.op is Op.CREATE and p.target is Target.OUTSIDE)
-    if safety.max_creates and creates > safety.max_creates:
-        allowed = f"{_limit(case, 'max_creates')} allows {safety.max_creates}"
-        yield _Over(f"{creates} would be created, and {allowed}", creates)
+    limits = [("max_creates", safety.max_creates)]
+    if case.ran_before and case.job.revert_of is None:
+        limits.append(("max_creates_later", safety.max_creates_later))
+    for name, most in limits:
+        if most and creates > most:
+            allowed = f"{_limit(case, name)} allows {most}"
+            yield _Over(f"{creates} would be created, and {allowed}", creates)
+            return
 
 
 def _over_destruction(case: Case, safety: Safety, sizes: Mapping[str, int]) -> Iterator[_Over]:

@@ -11,7 +11,7 @@ from runner.messages import OutcomeRow, PlanRow
 from runner.model.changes import DESTRUCTIVE, ChangeState, Op, StoredChange, Target
 from runner.model.jobs import Job
 from runner.store.prepared import Prepared
-from runner.store.schema import changes, reads
+from runner.store.schema import changes, jobs, reads
 from runner.store.values import from_json, to_micros
 
 V = TypeVar("V")
@@ -164,6 +164,20 @@ def by_proof(c: sa.Connection, job_id: int) -> list[tuple[Op, Target, str | None
         .order_by(changes.c.op, changes.c.proof)
     )
     return [(Op(op), Target(target), proof, number) for op, target, proof, number in rows]
+
+
+_ran_before = (
+    sa.select(sa.literal(1))
+    .where(jobs.c.connection_id == sa.bindparam("b_connection_id"), jobs.c.id < sa.bindparam("b_job_id"))
+    .where(jobs.c.outcome == sa.literal_column("'succeeded'"), ~jobs.c.preview, jobs.c.revert_of.is_(None))
+    .limit(1)
+)
+
+
+def ran_before(c: sa.Connection, job: Job) -> bool:
+    """Whether an earlier run of the job's connection has succeeded."""
+    found = c.scalar(_ran_before, {"b_connection_id": job.connection_id, "b_job_id": job.id})
+    return found is not None
 
 
 def unproven(c: sa.Connection, job_id: int) -> int:

@@ -122,6 +122,15 @@ def test_passing_and_creating_too_much_want_an_approval_too() -> None:
     assert "--allow-destructive 90" in said(judge(both, Safety(max_pass_share=0.5)))
 
 
+def test_after_a_first_run_creations_have_a_ceiling() -> None:
+    """A first run may create what it must; from then on many creations at once want a look."""
+    many = case((Op.CREATE, 101), target=Target.OUTSIDE)
+    assert judge(many, Safety()).stop is None
+    assert "max_creates_later allows 100" in said(judge(replace(many, ran_before=True), Safety()))
+    assert judge(replace(many, ran_before=True, approved=101), Safety()).uses_approval
+    assert judge(replace(many, ran_before=True), Safety(max_creates_later=0)).stop is None
+
+
 def test_a_connection_s_own_ceiling_is_called_so() -> None:
     """A person is told where the number stands that they would change."""
     text = said(judge(case((Op.DELETE, 30), own=["max_destructive"]), Safety(max_destructive=10)))

@@ -1,0 +1,131 @@
+"""The connector against a real OpenLDAP server: the same job where the schema allows, and hostile rows."""
+
+import csv
+import os
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runner.directory.access import Access, Security, Server
+from runner.directory.opening import opened
+from runner.model.changes import ChangeState, Op
+from runner.model.network import Network
+from runner.reading.workbook.cells import clean
+from tests.integration.datasync.world import STATIC, World, document, field
+from tests.servers import slapd
+from tests.servers.slapd import SlapdServer
+
+pytestmark = pytest.mark.xdist_group("slapd")
+
+_numbers = count()
+
+
+def job(container: str, *more: dict[str, Any]) -> dict[str, Any]:
+    """A job that keeps people of a plain directory."""
+    fields = [
+        field("uid", "Id", isKey=True),
+        field("cn", "Name"),
+        field("sn", "Last", forCreateOnly=False),
+        *more,
+    ]
+    return document(fields, container=container, on_failure="Continue")
+
+
+@pytest.fixture
+def access(slapd_server: SlapdServer) -> Access:
+    """Give the log-in of a fresh server's administrator."""
+    slapd_server.reset()
+    return Access(
+        servers=[Server(host="localhost", port=slapd_server.tls_port)],
+        security=Security.LDAPS,
+        bind_dn=slapd.ADMIN,
+        password=slapd.ADMIN_PASSWORD,
+        ca_bundle=slapd_server.certificates.ca.read_text(),
+        network=Network(),
+    )
+
+
+@pytest.fixture
+def world(access: Access, tmp_path: Path) -> World:
+    """Give a job over the people of a fresh server."""
+    return World(tmp_path, access, job(slapd.PEOPLE))
+
+
+def test_people_of_a_plain_directory(world: World) -> None:
+    """People are made, log in, follow the sheet, and a revert takes their log-in away."""
+    world.document = job(
+        slapd.PEOPLE,
+        field("userPassword", transform="Static:value=SET"),
+        field("mail", "Mail", forCreateOnly=False),
+    )
+    world.document["static_passwords"] = {"1:userpassword": STATIC}
+    header = ["Id", "Name", "Last", "Mail"]
+    world.write(
+        [header, ["ada", "Ada Lovelace", "Lovelace", "ada@example.com"], ["bob", "Bob", "Noyce", None]]
+    )
+    made = world.run()
+    assert [change.op for change in made] == [Op.CREATE, Op.CREATE]
+    dn = f"CN=Ada Lovelace,{slapd.PEOPLE}"
+    assert world.can_log_in(dn, STATIC)
+    assert world.plan() == []
+    world.write([header, ["ada", "Ada Lovelace", "King", None], ["bob", "Bob", "Noyce", "bob@example.com"]])
+    assert {change.op for change in world.run()} == {Op.UPDATE, Op.BLANK}
+    assert world.plan() == []
+
+
+HOSTILE = st.text(
+    alphabet=st.one_of(
+        st.sampled_from("\"'\\,;+=<>#*()&|!%$[]{}@-/:?._~^`\u202e\u200f\u0301\u0308\u00a0éßİ𝄞א"),
+        st.characters(codec="utf-8", exclude_categories=("Cs",)),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(HOSTILE, HOSTILE), min_size=1, max_size=6))
+def test_hostile_strings_come_back_as_they_are(
+    access: Access, tmp_path: Path, rows: list[tuple[str, str]]
+) -> None:
+    """Whatever the cells hold, it is in the directory afterwards, or its row is named; nothing else is."""
+    container = f"ou=n{next(_numbers)},{slapd.PEOPLE}"
+    with opened(access) as directory:
+        directory.add(container, {"objectClass": ["organizationalUnit"]})
+    world = World(tmp_path, access, job(container))
+    world.document["syncQuery"][0]["query"] = "SELECT * FROM [rows$]"
+    world.book = tmp_path / "rows.csv"
+    with world.book.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["Id", "Name", "Last"])
+        writer.writerows([f"u{number}", name, last] for number, (name, last) in enumerate(rows))
+    os.utime(world.book, (1_700_000_000, 1_700_000_000))
+    planned = world.plan()
+    outcomes = world.make(planned)
+    made = {
+        str((change.after or {})["uid"]): change
+        for change, outcome in zip(planned, outcomes, strict=True)
+        if outcome.state is ChangeState.DONE
+    }
+    with opened(access) as directory:
+        found = {
+            entry.text("uid"): entry
+            for entry in directory.search(container, "(objectClass=person)", ["uid", "cn", "sn"])
+        }
+    assert found.keys() == made.keys()
+    for number, (name, last) in enumerate(rows):
+        entry = found.get(f"u{number}")
+        if entry is None:
+            refused = [
+                o for c, o in zip(planned, outcomes, strict=True) if (c.after or {})["uid"] == f"u{number}"
+            ]
+            assert f"row {number + 2}:" in world.said or (refused and refused[0].message)
+        else:
+            assert entry.text("cn") == clean(name)
+            assert entry.text("sn") == clean(last)
+    if len(made) == len(planned):
+        assert world.plan() == []
