@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ class Place:
 
 
 @pytest.fixture
-def place(samba_server: SambaServer, tmp_path: Path) -> Place:
+def place(samba_server: SambaServer, tmp_path: Path) -> Iterator[Place]:
     """Give a machine on which no daemon ever ran."""
     return Place(tmp_path, samba_server)
 
