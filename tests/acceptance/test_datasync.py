@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +149,7 @@ class Place:
 
 
 @pytest.fixture
-def place(samba_server: SambaServer, tmp_path: Path) -> Iterator[Place]:
+def place(samba_server: SambaServer, tmp_path: Path) -> Place:
     """Give a machine on which no daemon ever ran."""
     return Place(tmp_path, samba_server)
 

@@ -56,7 +56,7 @@ class DirectoryArena(Arena):
         now = datetime.now(UTC)
         try:
             for team in TEAMS:
-                database.write(lambda c, team=team: groups.create(c, name=team, now=now))  # type: ignore[misc]  # bound early
+                database.write(lambda c, team=team: groups.create(c, name=team, now=now))
         finally:
             database.close()
 

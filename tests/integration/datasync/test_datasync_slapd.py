@@ -80,7 +80,7 @@ def test_people_of_a_plain_directory(world: World) -> None:
 HOSTILE = st.text(
     alphabet=st.one_of(
         st.sampled_from("\"'\\,;+=<>#*()&|!%$[]{}@-/:?._~^`\u202e\u200f\u0301\u0308\u00a0éßİ𝄞א"),
-        st.characters(codec="utf-8", exclude_categories=("Cs",)),
+        st.characters(codec="utf-8", exclude_categories=["Cs"]),
     ),
     min_size=1,
     max_size=30,
