@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.connectors.whitehat.params import AssetType, WhiteHatParams
-from runner.connectors.whitehat.walk import GroundMoved, Page, Walk
+from runner.web.walk import GroundMoved, Page, Walk
 from runner.errors import BadInput, TryLater
 from runner.model.network import Network
 from runner.web.answers import BUSY

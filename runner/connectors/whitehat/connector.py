@@ -9,7 +9,7 @@ from runner.connectors.whitehat.client import NAME, WALKS, Asset, Sentinel
 from runner.connectors.whitehat.files import File
 from runner.connectors.whitehat.findings import Translation
 from runner.connectors.whitehat.params import WhiteHatFileParams, WhiteHatParams
-from runner.connectors.whitehat.walk import GroundMoved
+from runner.web.walk import GroundMoved
 from runner.errors import BadInput, RunnerError
 from runner.findings.plan import plan_import
 from runner.findings.scan import Scan
