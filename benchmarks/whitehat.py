@@ -18,7 +18,7 @@ from benchmarks.report import Bar, Report, spread
 _FINDINGS = 20_000
 _FEW = 2_000
 _PAGE = 1000
-_ROUNDS = 5
+_ROUNDS = 3
 _CASES = {
     "bare": f"a loop of requests, {_FINDINGS:,} findings",
     "ours": f"a job, {_FINDINGS:,} findings",
@@ -194,7 +194,7 @@ def _connection(database: Any, url: str) -> int:
     from runner.store import connections, tasks
     from simulators.whitehat.estate import KEY
 
-    project = own.add_project(database, 0)
+    project = own.add_project(database, 1)
     rows = [
         {"task_id": f"T{n}", "title": f"T{n}", "priority": 7, "phase": "development", "cwes": [n]}
         for n in range(1, 41)

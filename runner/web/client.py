@@ -16,6 +16,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from runner.errors import BadInput, ConfigRejected, ConnectorFailure, Internal, TryLater, Unreachable
 from runner.model.network import Network
+from runner.secrets import MASK
 from runner.web import answers
 from runner.web.body import Body, Broken
 from runner.web.site import Site, check, origin, tls_context
@@ -77,6 +78,10 @@ class Client:
         self._reading_posts = frozenset(reading_posts)
         self._tell = tell or (lambda _: None)
         self._base = site.url.rstrip("/")
+        # As it is sent, and without the word before it: "Token abc" and "abc".
+        self._secret = {
+            part for value in site.secrets.values() if value for part in (value, value.split()[-1])
+        }
         self._session = _session(site, network)
         set_on_retry_hooks(())  # they would log requests as they are, to nobody who asked
 
@@ -203,7 +208,7 @@ class Client:
         # A colon stays as it is: some systems have parameters like page:limit and know no %3A.
         query = urlencode({k: v for k, v in (params or {}).items() if v is not None}, safe=":", doseq=True)
         url = f"{whole}{'&' if '?' in whole else '?'}{query}" if query else whole
-        if any(secret and secret in url for secret in self.site.secrets.values()):
+        if any(secret in url for secret in self._secret):
             raise Internal(f"A secret would have stood in a URL of {self.site.place}, so it wasn't sent.")
         return url
 
@@ -276,8 +281,8 @@ class Client:
         return _Again(failed) if again else failed
 
     def _masked(self, text: str) -> str:
-        for secret in self.site.secrets.values():
-            text = text.replace(secret, "********") if secret else text
+        for secret in sorted(self._secret, key=len, reverse=True):
+            text = text.replace(secret, MASK)
         return text
 
     # --- repeating -----------------------------------------------------------------------

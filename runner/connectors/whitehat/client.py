@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.connectors.whitehat.params import AssetType, WhiteHatParams
-from runner.web.walk import GroundMoved, Page, Walk
 from runner.errors import BadInput, TryLater
 from runner.model.network import Network
 from runner.web.answers import BUSY
 from runner.web.client import Client, Patience
 from runner.web.site import Site
+from runner.web.walk import GroundMoved, Page, Walk
 
 NAME = "WhiteHat"
 

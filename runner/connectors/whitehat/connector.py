@@ -9,7 +9,6 @@ from runner.connectors.whitehat.client import NAME, WALKS, Asset, Sentinel
 from runner.connectors.whitehat.files import File
 from runner.connectors.whitehat.findings import Translation
 from runner.connectors.whitehat.params import WhiteHatFileParams, WhiteHatParams
-from runner.web.walk import GroundMoved
 from runner.errors import BadInput, RunnerError
 from runner.findings.plan import plan_import
 from runner.findings.scan import Scan
@@ -17,6 +16,7 @@ from runner.findings.tally import Tally
 from runner.model.changes import Change
 from runner.model.jobs import Kind
 from runner.ports import Attachment, Context, Params, Step, SystemInfo
+from runner.web.walk import GroundMoved
 
 SCANNER = "whitehat"
 ACTIVE = frozenset({"", "active"})

@@ -1,0 +1,1 @@
+"""Fortify Software Security Center: its REST API as far as an importer of issues meets it."""
