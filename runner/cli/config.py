@@ -85,7 +85,7 @@ def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
     for name, field in type(loaded.settings).model_fields.items():
         value = getattr(loaded.settings, name)
         if not isinstance(value, Section):
-            if name not in {"connection", "remote"}:
+            if name not in _TABLES:
                 yield name, _plain(value, field), loaded.origins.get(name, "default")
             continue
         for key, inner in type(value).model_fields.items():
@@ -93,11 +93,12 @@ def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
             if SECRET in inner.metadata and found:
                 found = found.replace(credential_in(found), MASK) if credential_in(found) else found
             yield f"{name}.{key}", _plain(found, inner), loaded.origins.get(f"{name}.{key}", "default")
-    for name, remote in loaded.settings.remote.items():
-        for key, inner in type(remote).model_fields.items():
-            found = MASK if key in {"token", "secrets"} else getattr(remote, key)
-            origin = loaded.origins.get(f"remote.{name}.{key}", "default")
-            yield f"remote.{name}.{key}", _plain(found, inner), origin
+    for table in ("remote", "provider"):
+        for name, named in getattr(loaded.settings, table).items():
+            for key, inner in type(named).model_fields.items():
+                found = MASK if key in _CONFIDENTIAL else getattr(named, key)
+                origin = loaded.origins.get(f"{table}.{name}.{key}", "default")
+                yield f"{table}.{name}.{key}", _plain(found, inner), origin
     for number, one in enumerate(loaded.settings.connection):
         origin = loaded.origins.get(f"connection.{number}", "default")
         # Which of them are secret the connector knows, and it isn't asked here.
@@ -106,10 +107,11 @@ def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
 
 def example() -> str:
     """The file with every setting, made from the settings themselves."""
-    from runner.settings import Declaration, Remote, Section, Settings
+    from runner.settings import Declaration, Provider, Remote, Section, Settings
 
     tables: dict[str, tuple[type[Section], str]] = {
         "remote": (Remote, "[remote.NAME]"),
+        "provider": (Provider, "[provider.NAME]"),
         "connection": (Declaration, "[[connection]]"),
     }
     parts = [_HEAD]
@@ -138,8 +140,11 @@ def _option(name: str, field: "FieldInfo", example: object = None) -> str:
     return f"# -- {field.description}\n# {name} = {_written(_plain(value, field))}\n"
 
 
+_CONFIDENTIAL = frozenset({"token", "secrets", "password"})
+
 _TABLES = {
     "remote": "A server elsewhere whose jobs are run here; as many as there are, each by its name.",
+    "provider": "What a datasync job reads or writes by this name: a workbook, or a directory.",
     "connection": "A connection; as many as you like, in any of the files. The API only shows them.",
 }
 _EXAMPLES: dict[str, dict[str, object]] = {
@@ -147,6 +152,7 @@ _EXAMPLES: dict[str, dict[str, object]] = {
         "url": "https://sde.example.com",
         "token": "file:/etc/integration-runner/sde.token",
     },
+    "provider": {"workbook": "people.xlsx"},
     "connection": {
         "name": "shop-tickets",
         "system": "rally",

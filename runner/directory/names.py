@@ -15,6 +15,7 @@ _PLAIN = re.compile(
 )
 _SPECIAL = re.compile(r'([\\,+"<>;=#])')
 _IN_FILTER = {"\\": r"\5c", "*": r"\2a", "(": r"\28", ")": r"\29", "\0": r"\00"}
+_SPACES = re.compile(r"  |[^\S ]")  # what a directory takes for one space
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -67,7 +68,7 @@ def normal(dn: str) -> str:
 
 def key(dn: str) -> str:
     """The same as ``normal``, quicker where there is nothing to normalise but the case."""
-    return dn.casefold() if _PLAIN.fullmatch(dn) and "  " not in dn else normal(dn)
+    return dn.casefold() if _PLAIN.fullmatch(dn) and not _SPACES.search(dn) else normal(dn)
 
 
 def same(one: str, other: str) -> bool:

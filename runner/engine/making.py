@@ -114,7 +114,7 @@ class Making:
                 batch, named = [], set()
             missing = platform.missing(row.after, self._assigned) if wanted else None
             if missing is not None:
-                self._ledger.note([OutcomeRow(row.sequence, ChangeState.FAILED, missing, None)])
+                self._ledger.note([OutcomeRow(row.sequence, ChangeState.SKIPPED, missing, None)])
             else:
                 batch.append(row)
                 named.add((row.kind, row.key))

@@ -117,7 +117,12 @@ def apply(
             outcomes |= {row.sequence: failed(row, text) for row in rows}
             continue
         lacking = {row.sequence: missing(row.after, known) for row in rows}
-        outcomes |= {row.sequence: failed(row, why) for row in rows if (why := lacking[row.sequence])}
+        # What it refers to has failed or was left alone, and that is what counts.
+        outcomes |= {
+            row.sequence: OutcomeRow(row.sequence, ChangeState.SKIPPED, why, None)
+            for row in rows
+            if (why := lacking[row.sequence])
+        }
         # Copies: this may be rolled back and run again, and then other ids are given.
         rows = [_resolved(row, known) for row in rows if not lacking[row.sequence]]
         for row, outcome in zip(rows, handler(writing, rows), strict=True):

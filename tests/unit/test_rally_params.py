@@ -1,8 +1,12 @@
 """What a Rally connection can be told, in all its spellings."""
 
+import re
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from runner.connectors.rally import text
 from runner.connectors.rally.client import equals, joined, tail
 from runner.connectors.rally.params import CardType, Policy, RallyParams
 from runner.model.platform import Meaning, Verification
@@ -100,6 +104,12 @@ def test_passwords_are_not_shown() -> None:
     params = RallyParams.model_validate({**SEED, "alm_api_token": "_key"})
     assert "rally_password" not in repr(params)
     assert "_key" not in repr(params)
+
+
+def test_each_parameter_is_documented() -> None:
+    """The readme names all of them, and none that isn't there."""
+    readme = Path(text.__file__).with_name("README.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE)) == set(RallyParams.model_fields)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 7, 200, 1000])

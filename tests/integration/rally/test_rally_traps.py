@@ -172,6 +172,7 @@ def test_trap_batch_loses_errors_of_single_items(new_rig: NewRig) -> None:
     assert failed.outcome is Outcome.FAILED
     assert "is longer than" in failed.message
     assert "2 items created" in failed.message
+    assert "2 failed. 1 left alone." in failed.message  # the tag and its item; the item's note
     assert rig.states() == {"T1": "Defined", "T2": "Defined"}
 
 
