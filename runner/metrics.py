@@ -115,7 +115,7 @@ CATALOGUE: Mapping[str, Metric] = {
         "Slots that passed without a job of their own, because the scheduler came late."
     ),
     "runner_polls_total": _counter(
-        "Looks for work at a remote server, by outcome: done or failed.", "remote", "outcome"
+        "Looks for work at a remote server, by outcome: success or failed.", "remote", "outcome"
     ),
     "runner_poll_last_success_timestamp_seconds": _gauge(
         "When a remote server was last asked for work and answered; absent if it never did.", "remote"

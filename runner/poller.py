@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import structlog
 
 from runner.errors import AccessDenied, RunnerError, StoreError, TryLater
+from runner.metrics import Metrics
 from runner.model.jobs import Frequency, Kind
 from runner.model.network import Network
 from runner.sdelements.jobs import FoundConnection, FoundJob, run_of, seen_as
@@ -67,7 +68,7 @@ class Poller(threading.Thread):
         clock: Callable[[], datetime],
         wake: Callable[[], None],
         room: int,
-        polled: Callable[[str], None],
+        metrics: Metrics | None = None,
     ) -> None:
         super().__init__(name=f"poller-{name}", daemon=True)
         self._remote = name
@@ -77,10 +78,12 @@ class Poller(threading.Thread):
         self._systems = systems
         self._clock = clock
         self._wake = wake
-        self._polled = polled
         self._server = Server(name, settings, network)
         self._stopping = threading.Event()
         self._log = structlog.get_logger(part="poller", remote=name)
+        self._metrics = metrics or Metrics()
+        for outcome in ("success", "failed"):
+            self._metrics.count("runner_polls_total", 0, remote=name, outcome=outcome)
         self._beat = time.monotonic()
         self._flags: dict[tuple[Kind, int], bool | None] = {}  # whether a connection is inaccessible
         self._claims = settings.take == "claims" and settings.mode == "run"  # until the server says no
@@ -115,7 +118,7 @@ class Poller(threading.Thread):
         wait, outcome = self._settings.poll_interval.total_seconds(), "failed"
         try:
             self.poll()
-            outcome = "done"
+            outcome = "success"
             if self._hungry:
                 wait = min(wait, _SOON)
         except StoreError as error:
@@ -126,7 +129,7 @@ class Poller(threading.Thread):
                 wait = max(wait, error.retry_after)
         except Exception:  # noqa: BLE001 - the next poll tries again
             self._log.exception("poll_failed")
-        self._polled(outcome)
+        self._metrics.count("runner_polls_total", remote=self._remote, outcome=outcome)
         return wait
 
     # --- a poll --------------------------------------------------------------------------

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import structlog
@@ -26,10 +25,6 @@ _DAY = 86400.0  # seconds
 _JOIN = 10.0  # seconds that a request in hand is waited for
 
 
-def _count(metrics: Metrics, name: str, outcome: str) -> None:
-    metrics.count("runner_polls_total", remote=name, outcome=outcome)
-
-
 class Remotes:
     """Pollers and deliveries; without any remote it does nothing."""
 
@@ -43,7 +38,7 @@ class Remotes:
         clock: Callable[[], datetime],
         wake: Callable[[], None],
         room: int,
-        metrics: Metrics,
+        metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
         self._network = network
@@ -63,7 +58,7 @@ class Remotes:
                 clock=clock,
                 wake=wake,
                 room=room,
-                polled=partial(_count, metrics, name),
+                metrics=metrics,
             )
             for name, one in settings.items()
         }

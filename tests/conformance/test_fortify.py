@@ -194,6 +194,11 @@ class FolderArena(FortifyArena):
         finished = 1_700_000_000 + self.dropped
         os.utime(path, (finished, finished))
 
+    def spoil_record(self) -> BadRecord:
+        """The same, in a further file, which is filed in the other one's place."""
+        bad = super().spoil_record()
+        return BadRecord(named=bad.named, keys=[f"done/scan-{self.dropped - back}.xml" for back in (0, 1)])
+
     def upload(self) -> Path | None:
         """None: that is what the folder is for."""
 
@@ -203,7 +208,7 @@ class FolderArena(FortifyArena):
 
     def state(self) -> State:
         """The platform, and which files are filed."""
-        filed = [path for place in ("done", "failed") for path in (self.inbox / place).iterdir()]
+        filed = [path for place in ("done", "failed") for path in self.inbox.glob(f"{place}/*")]
         return {**super().state(), **{_key(path): _facts(path) for path in filed}}
 
     def edit(self, key: str) -> None:

@@ -77,7 +77,7 @@ def test_a_value_stays_a_value(text: str) -> None:
 
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     made = to_filter(f'cn is exactly "{quoted}" and sn is "x"', active_directory=True)
-    parsed = parse_filter(made, None, True, True, None, False)  # type: ignore[no-untyped-call]  # has no types
+    parsed = parse_filter(made, None, True, True, None, False)  # type: ignore[no-untyped-call]  # ldap3 has no types
     first, second = parsed.elements[0].elements
     assert first.assertion["attr"] == "cn"
     assert _unescaped(bytes(first.assertion["value"])).decode() == text

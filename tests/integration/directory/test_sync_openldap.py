@@ -14,6 +14,7 @@ from runner.directory.opening import opened
 from runner.directory.port import Edit, Modification
 from runner.model.changes import ChangeState
 from runner.model.network import Network
+from runner.store.accounts import Role
 from tests.integration.directory.stage import Stage
 from tests.servers import fault_proxy, slapd
 from tests.servers.fault_proxy import Fault
@@ -301,7 +302,7 @@ def test_nobody_is_taken_over(new_stage: Callable[..., Stage], slapd_server: Sla
     """A mail address that somebody chose for himself opens no account that is worth anything."""
     stage = new_stage(*small())
     stage.user("ada@example.com", is_superuser=True)
-    stage.user("bob@example.com", role="UR4")
+    stage.user("bob@example.com", role=Role.ADMINISTRATOR)
     ordinary = stage.user("cem@example.com")
     done = stage.sync()
     assert done.told() == ["update cem@example.com", "add_member cem@example.com G2"]
@@ -491,8 +492,8 @@ def test_a_run_can_be_taken_back(new_stage: Callable[..., Stage], slapd_server: 
     stage = new_stage(*small())
     first = stage.sync()
     with administrator(slapd_server) as directory:
-        directory.modify(DEVS, [Modification(Edit.DELETE, "member", [dn("ada"), dn("bob")])])
         directory.modify(DEVS, [Modification(Edit.ADD, "member", [dn("dia")])])
+        directory.modify(DEVS, [Modification(Edit.DELETE, "member", [dn("ada"), dn("bob")])])
     second = stage.sync()
     assert sorted(second.told()) == [
         "add_member dia@example.com G1",
