@@ -22,6 +22,7 @@ from runner.engine.ledger import Ledger
 from runner.engine.talk import Surroundings, Talk
 from runner.engine.workers import Budget, Wake, Worker, WorkerFactory
 from runner.errors import (
+    Cancelled,
     Internal,
     Reason,
     RunnerError,
@@ -109,6 +110,7 @@ class Slot(threading.Thread):
         self._wake = Wake()
         self._log = structlog.get_logger(part="slot", slot=number)
         self._lock = threading.Lock()
+        self._settling = False
         self.job: Job | None = None  # the one in hand
         self.busy = False  # whether it has a job, or may be about to get one
         self.beat = time.monotonic()  # when the loop last made progress
@@ -118,6 +120,8 @@ class Slot(threading.Thread):
         with self._lock:
             if self.job is None or job_id not in (None, self.job.id):
                 return False
+            if self._settling and isinstance(why, Cancelled):
+                return False  # it has ended already; what it wrote is being found out
             self._wake.call(why)
             return True
 
@@ -304,6 +308,7 @@ class Slot(threading.Thread):
         around = self._engine.surroundings
         if not settling.anything_intended(claim.job, around):
             return
+        self._settling = True
         self._hold_job(claim.job)  # the run was stopped; this isn't
         try:
             ledger = Ledger(claim.job, around)
@@ -312,6 +317,8 @@ class Slot(threading.Thread):
         except RunnerError as trouble:
             self._log.warning("outcomes_stayed_unknown", job=claim.job.id, why=trouble.message)
             self._replace_worker()
+        finally:
+            self._settling = False
 
     def _talk(self, claim: Claim, timeout: timedelta) -> Talk:
         memory = self._engine.settings.engine.memory_limit
