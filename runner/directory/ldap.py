@@ -230,13 +230,15 @@ class LdapDirectory:
 
     def _pages(self, wanted: "_Search") -> Iterator[Entry]:
         cookie: bytes | None = None
-        cookies: set[bytes] = set()
+        pages: set[tuple[bytes, str]] = set()
         elsewhere: list[str] = []
         number = 0
         while True:
+            first = ""
             for item in self._page(wanted, cookie, number):
                 if item["type"] == "searchResEntry":
                     number += 1
+                    first = first or item["entry"].dn
                     yield item["entry"]
                 elif item["type"] == "searchResRef":
                     elsewhere += [uri for uri in item["uri"] if not _is_own_part(uri)]
@@ -247,10 +249,11 @@ class LdapDirectory:
             cookie = self._cookie()
             if not cookie:
                 break
-            if cookie in cookies:
+            # Samba's cookie is the same all along and stands for a place that moves: the page tells.
+            if (cookie, first) in pages:
                 msg = f"{self} gave the same page of {wanted.base!r} twice, so its list has no end."
                 raise IncompleteRead(msg)
-            cookies.add(cookie)
+            pages.add((cookie, first))
         if elsewhere:
             hosts = ", ".join(sorted({urlsplit(uri).netloc or uri for uri in elsewhere})[:3])
             msg = (

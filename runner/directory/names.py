@@ -124,9 +124,9 @@ def _stripped(part: str) -> str:
 
 def _ava(ava: str) -> str:
     name, _, text = ava.partition("=")
-    folded = " ".join(
-        _unescape(text.strip(" ") if not text.endswith("\\ ") else text.lstrip(" ")).casefold().split()
-    )
+    value_text = _unescape(text.strip(" ") if not text.endswith("\\ ") else text.lstrip(" "))
+    # Blanks only: what else looks like one, as a no-break space, is a letter like any other.
+    folded = " ".join(filter(None, value_text.casefold().split(" ")))
     return f"{name.strip().lower()}={_SPECIAL.sub(lambda m: chr(92) + m[1], folded)}"
 
 

@@ -40,6 +40,9 @@ class Source:
         schema = params.user_schema
         wanted = [schema.first_name, schema.last_name, schema.email, schema.full_name, "uid", *ad.IDENTITY]
         self._attributes = list(dict.fromkeys([*wanted, "userAccountControl"] if self.is_ad else wanted))
+        if directory.read(params.base_dn, ["objectClass"]) is None:
+            msg = f"There is nothing at {params.base_dn!r}, where people are to be. Correct base_dn."
+            raise ConfigRejected(msg)
         if ad.IN_CHAIN in params.group_member_query and not self.is_ad:
             msg = (
                 f"group_member_query uses the rule {ad.IN_CHAIN}, which this server doesn't know: it would "

@@ -210,17 +210,19 @@ def test_a_frozen_server_is_given_up(people: SlapdServer, security: Security) ->
 
 
 def test_pages_that_repeat_themselves_end(people: SlapdServer) -> None:
-    """A server whose cookie never changes is not read for ever."""
-    kept: list[bytes] = []
+    """A server that gives its first page again and again is not read for ever."""
+    first: list[bytes] = []
 
-    def same_cookie(message: Message) -> list[Message]:
-        if message.tag == fault_proxy.DONE and message.controls:
-            kept.append(message.controls)
-            return [Message(message.number, message.tag, message.content, kept[0])]
-        return [message]
+    def begin_anew(message: Message) -> list[Message]:
+        if message.tag != fault_proxy.SEARCH:
+            return [message]
+        first.append(message.controls)
+        return [Message(message.number, message.tag, message.content, first[0])]
 
-    with harmed(people, same_cookie) as proxy, pytest.raises(IncompleteRead, match="twice"):
-        read_all(access(people, port=proxy.port))
+    with harmed(people, fault_proxy.nothing) as proxy:
+        proxy.request_fault = begin_anew
+        with pytest.raises(IncompleteRead, match="twice"):
+            read_all(access(people, port=proxy.port))
 
 
 def test_a_base_that_is_missing_is_named(people: SlapdServer) -> None:
@@ -460,6 +462,22 @@ def test_a_connection_test_says_which_step_failed(
 
 
 # --- Active Directory --------------------------------------------------------------------
+
+
+@pytest.mark.xdist_group("samba")
+def test_many_pages_of_active_directory_are_read(samba_server: SambaServer) -> None:
+    """Samba's cookie stays the same from page to page, which is no circle."""
+    wanted = Access(
+        servers=parse_servers(samba_server.address, Security.LDAPS),
+        security=Security.LDAPS,
+        bind_dn="administrator@example.test",
+        password=samba.ADMIN_PASSWORD,
+        ca_bundle=samba_server.certificates.ca.read_text(),
+        page_size=10,
+    )
+    with opened(wanted) as directory:
+        found = [entry.dn for entry in directory.search(samba.BASE, "(objectClass=*)", ["cn"])]
+    assert len(found) == len(set(found)) > 5 * wanted.page_size
 
 
 @pytest.mark.xdist_group("samba")
