@@ -20,7 +20,7 @@ from runner.errors import SealedShut
 from runner.store.schema import connections, connectors, ldap_servers
 from runner.store.values import from_json, to_json
 
-KEY_FILE = "secrets.key"
+KEY_FILE = "key"
 """Its name in the state directory."""
 
 SEALED = "$sealed"

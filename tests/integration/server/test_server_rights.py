@@ -155,6 +155,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     "DELETE /rest/ldap/{server_id}": ADMIN,
     "POST /rest/ldap/{server_id}/query": LDAP,
     "POST /rest/ldap/{server_id}/test": ADMIN,
+    "GET /api/v2/backup/": frozenset(),  # over the Unix socket only
     "POST /api/v2/pause/": ADMIN,
     "POST /api/v2/resume/": ADMIN,
 }
