@@ -211,11 +211,11 @@ async def delete_jobs(request: Request) -> Response:
     """Take jobs out of use; their history stays."""
     services = services_of(request)
     given = request.query_params.getlist("jobids")
-    if not given or len(given) > _MANY or not all(text.isdecimal() and len(text) < 19 for text in given):  # noqa: PLR2004 - digits of the largest id
-        raise Invalid({"jobids": ["Name the jobs: ?jobids=1&jobids=2."]})
 
     def delete(c: sa.Connection, caller: Caller) -> None:
         may_edit(caller)
+        if not given or len(given) > _MANY or not all(text.isdecimal() and len(text) < 19 for text in given):  # noqa: PLR2004 - digits of the largest id
+            raise Invalid({"jobids": ["Name the jobs: ?jobids=1&jobids=2."]})
         wanted = sorted({int(text) for text in given})
         waiting = {job_id: store.open_jobs(c, find(c, job_id).connection.id) for job_id in wanted}
         if any("running" in jobs.values() for jobs in waiting.values()):

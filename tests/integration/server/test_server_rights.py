@@ -32,6 +32,7 @@ MAPPINGS = frozenset(SUPER)
 JOB = {"connection": 1, "automatic": False, "ready": False}
 HELD = {"attempt": 1, "succeeded": True, "result_message": ""}
 _BOTH = ("jobs", "projects/1/jobs")
+GROUPID = "/GroupIDDataService/api/DataSyncJobs"
 
 RIGHTS: dict[str, frozenset[str]] = {
     "GET /-/healthy": OPEN,
@@ -155,6 +156,18 @@ RIGHTS: dict[str, frozenset[str]] = {
     "DELETE /rest/ldap/{server_id}": ADMIN,
     "POST /rest/ldap/{server_id}/query": LDAP,
     "POST /rest/ldap/{server_id}/test": ADMIN,
+    f"POST {GROUPID}/": LDAP,
+    f"GET {GROUPID}/": LDAP,
+    f"DELETE {GROUPID}/": LDAP,
+    f"GET {GROUPID}/Names/": LDAP,
+    f"GET {GROUPID}/{{job_id}}/Details/": LDAP,
+    f"PUT {GROUPID}/{{job_id}}/": LDAP,
+    f"POST {GROUPID}/{{job_id}}/Run/": RUN,
+    f"GET {GROUPID}/{{job_id}}/Runs/": LDAP,
+    f"GET {GROUPID}/{{job_id}}/Runs/{{run_id}}/Log/": LDAP,
+    f"POST {GROUPID}/{{job_id}}/IgnoreScripts/": ADMIN,
+    "POST /GroupIDSecurityService/connect/token/": OPEN,
+    "GET /api/v2/remotes/{name}/reconcile/": ADMIN,
     "GET /api/v2/backup/": frozenset(),  # over the Unix socket only
     "POST /api/v2/pause/": ADMIN,
     "POST /api/v2/resume/": ADMIN,
