@@ -42,7 +42,6 @@ from runner.store.lock import StateLock
 STOPPED_EARLY = 75  # exit code: jobs were handed back before the drain was through
 _POLL = 0.05  # seconds between looks at what runs, while it ends
 _PULSE = 1.0  # seconds between looks at the loops
-_CLAIMS_PER_SLOT = 4  # jobs of a remote server that are held at a time, for each that can run
 _DELIVER = 10.0  # seconds for results that wait to be delivered when it ends; they keep if it takes longer
 _EXTENSION = 30.0  # seconds that systemd is asked to wait for the next word, while jobs end
 
@@ -162,7 +161,6 @@ class Daemon:
                 systems=self.engine.systems,
                 clock=utc_now,
                 wake=self.engine.wake,
-                room=_CLAIMS_PER_SLOT * self.settings.engine.concurrency,
                 metrics=metrics,
             )
             self.engine.on_ended = self.remotes.wake

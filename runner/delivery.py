@@ -19,7 +19,7 @@ import structlog
 from runner.errors import AccessDenied, Refused, RunnerError, StoreError, TryLater
 from runner.model.jobs import Kind
 from runner.model.network import Network
-from runner.sdelements.jobs import FoundJob, run_of
+from runner.sdelements.jobs import FoundJob
 from runner.sdelements.server import Presence, Server
 from runner.sdelements.wire import TokenRefused
 from runner.settings import Remote
@@ -218,8 +218,6 @@ class Deliverer(threading.Thread):
         return settled
 
     def _settle(self, letter: Letter) -> Settled | None:
-        if letter.lease is not None and letter.remote_id is not None:
-            return self._end_claimed(letter, letter.remote_id, letter.lease)
         if letter.state is Delivery.SENT:
             there = self._find(letter)
             if there is not None:
@@ -236,25 +234,6 @@ class Deliverer(threading.Thread):
                     return self._arrived(letter, there)
                 self._waiting = None
         return self._add_row(letter)
-
-    def _end_claimed(self, letter: Letter, ident: int, lease: str) -> Settled | None:
-        """Tell the result of a job that we hold; the server knows a repetition by itself."""
-        told: dict[str, Any] = {"succeeded": letter.succeeded, "message": letter.message}
-        try:
-            return self._arrived(letter, self._server.end_claimed(letter.kind, ident, attempt=lease, **told))
-        except Refused as error:
-            if error.status == _NOT_FOUND:
-                return self._add_row(letter)
-            if error.status != _CONFLICT:
-                raise
-        job = self._server.job(letter.kind, ident)
-        if job is None or job.uuid != run_of(letter.seen):
-            return self._add_row(letter)  # the server was restored: the number is another job's now
-        if job.ready:
-            # The lease ran out and another did it, or a person ended it: that result is the one.
-            return Settled(job_id=letter.job_id, state=Delivery.DROPPED, error="It was finished over there.")
-        self._put_off(letter, _HELD, "The server took the job back; its result waits for the next claim.")
-        return None
 
     def _add_row(self, letter: Letter) -> Settled | None:
         """Post a result that no job over there waits for, as a row of its own."""

@@ -19,21 +19,17 @@ from runner.errors import AccessDenied, RunnerError, StoreError, TryLater
 from runner.metrics import Metrics
 from runner.model.jobs import Frequency, Kind
 from runner.model.network import Network
-from runner.sdelements.jobs import FoundConnection, FoundJob, run_of, seen_as
-from runner.sdelements.server import Claimed, Presence, Server
-from runner.sdelements.taking import Connector, Verdict, connector_of, judge
+from runner.sdelements.jobs import FoundConnection, FoundJob
+from runner.sdelements.server import Presence, Server
+from runner.sdelements.taking import Connector, Verdict, judge
 from runner.sdelements.wire import TokenRefused
 from runner.settings import Remote
-from runner.store import intake, outbox, queue
+from runner.store import intake
 from runner.store.database import Database
 from runner.store.intake import RemoteConnection, RemoteJob
-from runner.store.outbox import Held
 from runner.store.queue import Origin
 
 _CONNECTIONS_EVERY = 10  # polls between two looks at the connections themselves
-_SOON = 1.0  # seconds until the next poll, if there was no room for all there is
-_LEASE = 60  # seconds for which a claimed job is held; an answer that gets lost costs as long
-_MOST_CLAIMED = 50  # jobs in one claim
 _AGENT_EVERY = 300.0  # seconds between two words about ourselves
 _STUCK = 600.0  # seconds in one poll after which it makes no progress
 
@@ -67,7 +63,6 @@ class Poller(threading.Thread):
         systems: Callable[[], Mapping[str, Connector]],
         clock: Callable[[], datetime],
         wake: Callable[[], None],
-        room: int,
         metrics: Metrics | None = None,
     ) -> None:
         super().__init__(name=f"poller-{name}", daemon=True)
@@ -86,10 +81,6 @@ class Poller(threading.Thread):
             self._metrics.count("runner_polls_total", 0, remote=name, outcome=outcome)
         self._beat = time.monotonic()
         self._flags: dict[tuple[Kind, int], bool | None] = {}  # whether a connection is inaccessible
-        self._claims = settings.take == "claims" and settings.mode == "run"  # until the server says no
-        self._room = room
-        self._held = 0.0
-        self._hungry = False  # whether the server may have more for us than there was room for
         self._polls = 0
         self._told = 0.0
         self.seen = Seen()
@@ -119,8 +110,6 @@ class Poller(threading.Thread):
         try:
             self.poll()
             outcome = "success"
-            if self._hungry:
-                wait = min(wait, _SOON)
         except StoreError as error:
             self._log.warning("poll_failed", why=error.message, detail=error.detail)
         except RunnerError as error:
@@ -138,8 +127,7 @@ class Poller(threading.Thread):
         """Record all pending jobs that are ours; how many weren't known."""
         if self._polls % _CONNECTIONS_EVERY == 0:
             self._look_at_connections()
-        claimed = self._claim() if self._claims else None
-        taken = sum(self._take(kind) for kind in self._settings.kinds) if claimed is None else claimed
+        taken = sum(self._take(kind) for kind in self._settings.kinds)
         self._polls += 1
         self._presence.back("poll", self._clock())
         self.seen.success = self._clock()
@@ -148,59 +136,6 @@ class Poller(threading.Thread):
             self.seen.taken += taken
             self._wake()
         return taken
-
-    def _claim(self) -> int | None:
-        """Take what the server gives, as far as there is room for it; None if it gives nothing to us."""
-        with self._database.read() as c:
-            held = outbox.held(c, self._remote)
-        self._hold(held)
-        made, room = 0, self._room - len(held)
-        self._hungry = room <= 0
-        systems = self._wanted_systems()
-        while room > 0 and not self._stopping.is_set():
-            limit = min(room, _MOST_CLAIMED)
-            found = self._server.claim(self._settings.kinds, systems, limit=limit, lease=_LEASE)
-            if found is None:
-                self._claims = False
-                return None
-            for one in found:
-                made += self._take_claimed(one)
-            room -= len(found)
-            self._hungry = len(found) == limit
-            if not self._hungry:
-                break
-        return made
-
-    def _take_claimed(self, claimed: Claimed) -> int:
-        job = claimed.job
-        system = connector_of(job.connection, self._systems())
-        if system is None or job.connection.params is None:
-            self._judge(job.connection)  # nobody serves it: it is told why, and the lease runs out
-            return 0
-        mine = RemoteJob(
-            connection=self._kept(job.connection, system),
-            origin=Origin(remote_id=job.id, seen=seen_as(claimed.uuid), lease=str(claimed.attempt)),
-            automatic=job.automatic,
-        )
-        record = partial(_record, jobs=[mine], now=self._clock(), observing=False)
-        return self._database.write(record)
-
-    def _wanted_systems(self) -> list[str]:
-        """The systems that jobs are claimed of: those that are run here and want no file."""
-        own = {one.id for one in self._systems().values() if one.broken is None and not one.file_upload}
-        return sorted(own.intersection(self._settings.systems) if self._settings.systems else own)
-
-    def _hold(self, held: list[Held]) -> None:
-        """Hold what is ours for longer, and end what somebody cancelled over there."""
-        if time.monotonic() - self._held < _LEASE / 4:
-            return
-        self._held = time.monotonic()
-        for one in held:
-            cancelled = self._server.hold(
-                one.kind, one.remote_id, uuid=run_of(one.seen), attempt=one.lease, lease=_LEASE
-            )
-            if cancelled:
-                self._database.write(partial(queue.cancel, job_id=one.job_id, now=self._clock()))
 
     def _take(self, kind: Kind) -> int:
         try:

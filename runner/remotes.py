@@ -37,7 +37,6 @@ class Remotes:
         systems: Callable[[], Mapping[str, Connector]],
         clock: Callable[[], datetime],
         wake: Callable[[], None],
-        room: int,
         metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
@@ -57,7 +56,6 @@ class Remotes:
                 systems=systems,
                 clock=clock,
                 wake=wake,
-                room=room,
                 metrics=metrics,
             )
             for name, one in settings.items()

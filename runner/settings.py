@@ -331,9 +331,9 @@ class Remote(Section):
         [Kind.ALM, Kind.ANALYSIS, Kind.LDAP], description="families of jobs that are looked for"
     )
     systems: list[str] = Field([], description="systems that are run here; none named = all there are")
-    take: Literal["auto", "claims", "inaccessible", "pending"] = Field(
+    take: Literal["auto", "inaccessible", "pending"] = Field(
         "auto",
-        description="auto = what the server can't reach, or all if it doesn't tell; claims = by leases",
+        description="auto = what the server can't reach, or all if it doesn't tell",
     )
     mode: Literal["run", "observe"] = Field(
         "run", description="observe = plan everything, write and post nothing, and compare"

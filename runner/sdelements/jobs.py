@@ -97,11 +97,6 @@ def seen_as(uuid: str) -> str:
     return _RUN + uuid
 
 
-def run_of(seen: str | None) -> str:
-    """The run's id of a claimed job."""
-    return (seen or "").removeprefix(_RUN)
-
-
 def spelled(instant: str) -> str:
     """An instant in one spelling: UTC, with microseconds; what isn't one stays as it is."""
     try:

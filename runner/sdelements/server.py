@@ -3,9 +3,9 @@
 import platform
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -52,14 +52,6 @@ class Presence:
                 seconds = 0.0 if self._since is None else (now - self._since).total_seconds()
                 self._log.info("remote_is_back", seconds=round(seconds, 1))
                 self.why = self._since = None
-
-
-class Claimed(NamedTuple):
-    """A job that a server gave us for a while."""
-
-    job: FoundJob
-    uuid: str
-    attempt: int
 
 
 class Server:
@@ -132,44 +124,6 @@ class Server:
         return number
 
     # --- jobs by claims, where the server offers them ---------------------------------------
-
-    def claim(
-        self, kinds: Sequence[Kind], systems: Sequence[str], *, limit: int, lease: int
-    ) -> list[Claimed] | None:
-        """Take up to ``limit`` jobs for ``lease`` seconds; None if the server offers no claims to us."""
-        body: Json = {"kinds": [kind.value for kind in kinds], "limit": limit, "lease": lease}
-        if systems:
-            body["systems"] = list(systems)
-        try:
-            rows = self.wire.send("POST", "jobs/claim/", body).get("results", [])
-        except TokenRefused:
-            raise
-        except (Refused, AccessDenied):
-            return None
-        return [
-            Claimed(read_job(Kind(row["kind"]), row), uuid=str(row["uuid"]), attempt=int(row["attempt"]))
-            for row in rows
-        ]
-
-    def hold(self, kind: Kind, job_id: int, *, uuid: str, attempt: str, lease: int) -> bool | None:
-        """Hold a claimed job for longer; whether it is to be cancelled, None if it isn't held any more."""
-        try:
-            body: Json = {"uuid": uuid, "attempt": int(attempt), "lease": lease}
-            told = self.wire.send("POST", f"jobs/{kind.value}/{job_id}/heartbeat/", body)
-        except Refused:
-            return None
-        return bool(told.get("cancel_requested"))
-
-    def end_claimed(
-        self, kind: Kind, job_id: int, *, uuid: str, attempt: str, succeeded: bool, message: str
-    ) -> int:
-        """Tell how a claimed job ended; said again, the server answers as the first time.
-
-        ``uuid`` is the run's: after a restore the same number and attempt may be another's.
-        """
-        body: Json = {"uuid": uuid, "attempt": int(attempt), "succeeded": succeeded}
-        body["result_message"] = message
-        return int(self.wire.send("PATCH", f"jobs/{kind.value}/{job_id}/", body)["id"])
 
     # --- connections ----------------------------------------------------------------------
 

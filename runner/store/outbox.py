@@ -164,38 +164,6 @@ def origin(c: sa.Connection, job_id: int) -> Letter | None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """A claimed job that has no result yet."""
-
-    job_id: int
-    kind: Kind
-    remote_id: int
-    seen: str
-    lease: str
-
-
-def held(c: sa.Connection, remote: str) -> list[Held]:
-    """The jobs that a remote gave us for a while and that aren't finished."""
-    rows = c.execute(
-        sa.select(outbox.c.job_id, outbox.c.kind, outbox.c.remote_id, outbox.c.seen, outbox.c.lease)
-        .join(jobs, jobs.c.id == outbox.c.job_id)
-        .where(outbox.c.remote == remote, outbox.c.settled.is_(None), outbox.c.lease.is_not(None))
-        .where(jobs.c.state != "finished")
-        .order_by(outbox.c.job_id)
-    )
-    return [
-        Held(
-            job_id=row.job_id,
-            kind=Kind(row.kind),
-            remote_id=row.remote_id,
-            seen=row.seen,
-            lease=row.lease,
-        )
-        for row in rows
-    ]
-
-
 def row_is_taken(c: sa.Connection, remote: str, kind: Kind, result_id: int) -> bool:
     """Whether a row over there is known to hold another of our results."""
     query = sa.select(outbox.c.job_id).where(

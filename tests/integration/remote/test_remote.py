@@ -28,17 +28,6 @@ def test_a_pending_job_is_run_here_and_its_result_is_there(pair: Pair, over: Ove
     assert len(events(pair, "job_finished")) == 1
 
 
-def test_jobs_are_taken_by_claims_where_that_is_wanted(pair: Pair, over: Over) -> None:
-    """A claimed job is the server's running one while it runs here, and its result ends it there."""
-    pair.set(take="claims")
-    jobs = [over.ask(over.connection(alias=f"Far {number}")) for number in range(3)]
-    with pair.here.daemon():
-        until("the results are there", lambda: all(over.job(job)["ready"] for job in jobs))
-    assert {row["id"] for row in over.jobs()} == set(jobs)
-    assert all(row["succeeded"] for row in over.jobs())
-    assert len(events(pair, "job_finished")) == 3
-
-
 def test_what_the_server_can_reach_itself_is_left_to_it(pair: Pair, over: Over) -> None:
     """A connection that isn't flagged inaccessible is the server's own, however long its job waits there."""
     pair.set(take="inaccessible")
@@ -144,10 +133,8 @@ def test_a_change_of_a_remote_project_is_made_over_there(pair: Pair, over: Over)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("take", ["auto", "claims"])
-def test_a_number_that_is_handed_out_again_is_another_job(pair: Pair, take: str) -> None:
+def test_a_number_that_is_handed_out_again_is_another_job(pair: Pair) -> None:
     """A server restored from an older backup forgets a job that runs here, and gives its number away."""
-    pair.set(take=take)
     bed, backup = pair.folder / "bed", pair.folder / "backup"
     bed.touch()
     with pair.there.daemon():
