@@ -1,7 +1,6 @@
 """Connectors of the organisation: ``/connectors/{kind}/``. Connections lay their own params over theirs."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,11 +38,11 @@ def add_routes(router: APIRouter, root: str) -> None:
     add(router, "GET", one, show_connector, Op(summary="Show a connector", answer="Connector"))
     made = Op(summary="Add a connector", body="NewConnector", answer="Connector", status=201, also=(413, 415))
     add(router, "POST", path, create_connector, made)
-    for method, replace in (("PUT", True), ("PATCH", False)):
+    for method, change in (("PUT", replace_connector), ("PATCH", update_connector)):
         changed = Op(
             summary="Change a connector", body="ChangedConnector", answer="Connector", also=(413, 415)
         )
-        add(router, method, one, partial(_change, replace=replace), changed)
+        add(router, method, one, change, changed)
     gone = Op(summary="Remove a connector that no connection has", status=204, also=(409,))
     add(router, "DELETE", one, delete_connector, gone)
 
@@ -141,6 +140,16 @@ async def create_connector(request: Request) -> Response:
         return _shown(found, systems, caller)
 
     return reply(await writing(request, create), 201)
+
+
+async def replace_connector(request: Request) -> Response:
+    """Change a connector; of its params those stay that are given."""
+    return await _change(request, replace=True)
+
+
+async def update_connector(request: Request) -> Response:
+    """Change a connector; its params are merged by name."""
+    return await _change(request, replace=False)
 
 
 async def _change(request: Request, *, replace: bool) -> Response:

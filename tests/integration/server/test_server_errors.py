@@ -14,7 +14,6 @@ def test_what_there_is_not(server: Running) -> None:
     """An unknown address is 404 with the original's sentence, with a token and without."""
     for client in (server.admin(), server.client()):
         for path in (
-            "/",
             "/nope",
             "nope/",
             "jobs/nope/",
