@@ -58,8 +58,6 @@ def take(c: sa.Connection, job: RemoteJob, *, now: datetime, observing: bool = F
     ``observing`` makes it a preview: it is planned, and nothing is written or owed.
     """
     where = job.connection
-    if job.origin.lease is not None and _claimed_before(c, job):
-        return None
     seen = known(c, remote=where.remote, kind=where.kind, remote_ids=[job.origin.remote_id])
     if (job.origin.remote_id, job.origin.seen) in seen:
         return None
@@ -75,22 +73,6 @@ def take(c: sa.Connection, job: RemoteJob, *, now: datetime, observing: bool = F
         origin=job.origin,
     )
     return made
-
-
-def _claimed_before(c: sa.Connection, job: RemoteJob) -> bool:
-    """Whether a claimed job is here already; its result then goes by the new lease.
-
-    Also one whose result was delivered: a server that was restored doesn't have it any more.
-    """
-    same = sa.and_(
-        outbox.c.remote == job.connection.remote,
-        outbox.c.kind == job.connection.kind.value,
-        outbox.c.remote_id == job.origin.remote_id,
-        outbox.c.seen == job.origin.seen,
-        outbox.c.state != "dropped",
-    )
-    values = {"lease": job.origin.lease, "state": "owed", "settled": None, "not_before": 0}
-    return bool(c.execute(sa.update(outbox).where(same).values(**values)).rowcount)
 
 
 def keep_connection(c: sa.Connection, value: RemoteConnection, *, now: datetime) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -40,7 +41,6 @@ class Letter:
     mark: int | None  # the highest number of the connection's jobs over there, as far as is known
     remote_id: int | None
     seen: str | None
-    lease: str | None
     automatic: bool
     succeeded: bool
     message: str
@@ -75,25 +75,28 @@ def due(c: sa.Connection, remote: str, *, now: datetime, after: int, limit: int)
     """Results for a remote past the job ``after``, in the order of their jobs, also those put off."""
     rows = c.execute(_due, {"b_remote": remote, "b_after": after, "b_limit": limit})
     return [
-        Letter(
-            job_id=row.job_id,
-            uuid=row.uuid,
-            kind=Kind(row.kind),
-            state=Delivery(row.state),
-            connection_id=row.connection_id,
-            remote_connection=row.remote_connection,
-            mark=row.remote_mark,
-            remote_id=row.remote_id,
-            seen=row.seen,
-            lease=row.lease,
-            automatic=bool(row.automatic),
-            succeeded=row.outcome == "succeeded",
-            message=row.result_message,
-            attempts=row.attempts,
-        )
+        _letter(row, succeeded=row.outcome == "succeeded", message=row.result_message)
         for row in rows
         if row.not_before <= to_micros(now)
     ]
+
+
+def _letter(row: Any, *, succeeded: bool, message: str) -> Letter:
+    return Letter(
+        job_id=row.job_id,
+        uuid=row.uuid,
+        kind=Kind(row.kind),
+        state=Delivery(row.state),
+        connection_id=row.connection_id,
+        remote_connection=row.remote_connection,
+        mark=row.remote_mark,
+        remote_id=row.remote_id,
+        seen=row.seen,
+        automatic=bool(row.automatic),
+        succeeded=succeeded,
+        message=message,
+        attempts=row.attempts,
+    )
 
 
 def note_sent(c: sa.Connection, job_ids: Sequence[int]) -> None:
@@ -144,24 +147,7 @@ def origin(c: sa.Connection, job_id: int) -> Letter | None:
         .where(outbox.c.job_id == job_id)
     )
     row = c.execute(query).one_or_none()
-    if row is None:
-        return None
-    return Letter(
-        job_id=row.job_id,
-        uuid=row.uuid,
-        kind=Kind(row.kind),
-        state=Delivery(row.state),
-        connection_id=row.connection_id,
-        remote_connection=row.remote_connection,
-        mark=row.remote_mark,
-        remote_id=row.remote_id,
-        seen=row.seen,
-        lease=row.lease,
-        automatic=bool(row.automatic),
-        succeeded=False,
-        message="",
-        attempts=row.attempts,
-    )
+    return None if row is None else _letter(row, succeeded=False, message="")
 
 
 def row_is_taken(c: sa.Connection, remote: str, kind: Kind, result_id: int) -> bool:

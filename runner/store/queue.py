@@ -87,7 +87,6 @@ class Origin:
 
     remote_id: int
     seen: str  # its last_run when it was first seen, as the server wrote it
-    lease: str | None = None  # if the server gave one
 
 
 def enqueue(
@@ -136,7 +135,7 @@ def enqueue(
     if row.remote is not None and (origin is not None or not preview):
         owed: dict[str, Any] = {"job_id": row.id, "remote": row.remote, "kind": kind.value}
         if origin is not None:
-            owed |= {"remote_id": origin.remote_id, "seen": origin.seen, "lease": origin.lease}
+            owed |= {"remote_id": origin.remote_id, "seen": origin.seen}
         if preview:
             owed |= {"state": "dropped", "settled": to_micros(now)}  # it was seen, and nothing is told of it
         c.execute(sa.insert(outbox).values(**owed))

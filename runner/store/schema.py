@@ -415,7 +415,6 @@ outbox = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("remote_id", sa.BigInteger),  # the job over there; null = the run was begun here
     sa.Column("seen", sa.Text),  # its last_run when it was first seen, as the server wrote it
-    sa.Column("lease", sa.Text),  # what a server that gives leases wants to hear with the result
     sa.Column("state", sa.Text, nullable=False, server_default="owed"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("not_before", _Instant, nullable=False, server_default="0"),
