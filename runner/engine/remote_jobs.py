@@ -25,7 +25,7 @@ def unwanted(claim: Claim, around: Surroundings) -> Result | None:
         return None
     with around.database.read() as c:
         letter = outbox.origin(c, job.id)
-    if letter is None or letter.remote_id is None or letter.seen is None or letter.lease is not None:
+    if letter is None or letter.remote_id is None or letter.seen is None:
         return None
     try:
         why = around.remotes.unwanted(remote, letter.kind, letter.remote_id, letter.seen)
