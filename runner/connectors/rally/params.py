@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from runner.model.platform import Meaning, Verification
-from runner.ports import Params
+from runner.params import Folded, Names, ProjectParams, Scheme, names
 
 
 class AuthMode(StrEnum):
@@ -32,15 +32,6 @@ class Policy(StrEnum):
     ALM = "alm"
     SDE = "sde"
     TIMESTAMP = "timestamp"  # whoever changed last; a tie is Rally's
-
-
-def _names(value: object) -> object:
-    """Read a list of names, or their text with commas."""
-    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-
-
-def _folded(value: object) -> object:
-    return value.strip().casefold() if isinstance(value, str) else value
 
 
 def _titled(value: object) -> object:
@@ -78,7 +69,6 @@ def _parsed_map(value: object) -> object:
     return words
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Fields = Annotated[dict[str, str | list[str]], BeforeValidator(_object)]
 
 _PRIORITIES = {
@@ -89,15 +79,15 @@ _PRIORITIES = {
 }
 
 
-class RallyParams(Params):
+class RallyParams(ProjectParams):
     """Settings of a connection."""
 
     # --- where Rally is ------------------------------------------------------------------
     alm_server: str = Field(
         "", description="Host of Rally, as rally1.rallydev.com; host|proxy goes through one."
     )
-    alm_method: Annotated[str, BeforeValidator(_folded)] = Field(
-        "https", description="https, or http within one machine."
+    alm_method: Annotated[Scheme, Folded] = Field(
+        Scheme.HTTPS, description="https, or http within one machine."
     )
     alm_context_root: str = Field(
         "", description="Path before /slm, where Rally isn't at the root of its host."
@@ -109,7 +99,7 @@ class RallyParams(Params):
     alm_timeout: float = Field(
         60.0, gt=0, description="Seconds without a byte after which Rally counts as out of reach."
     )
-    alm_auth_mode: Annotated[AuthMode, BeforeValidator(_folded)] = Field(
+    alm_auth_mode: Annotated[AuthMode, Folded] = Field(
         AuthMode.BASIC, description="basic (alm_user and alm_pass) or token (alm_api_token)."
     )
     alm_user: str = Field("", description="User for basic.")
@@ -167,17 +157,17 @@ class RallyParams(Params):
         ("requirements", "architecture-design", "development"), description="Phases whose tasks are in scope."
     )
     sde_min_priority: int = Field(7, ge=1, le=10, description="Lowest priority in scope.")
-    sde_statuses_in_scope: Annotated[tuple[Meaning, ...], BeforeValidator(_names)] = Field(
+    sde_statuses_in_scope: Annotated[tuple[Meaning, ...], BeforeValidator(names)] = Field(
         (Meaning.TODO,), description="Meanings of task statuses for which items are created: TODO, DONE, NA."
     )
     sde_tags_filter: Names = Field((), description="Tags that a task in scope must all have.")
-    sde_verification_filter: Annotated[tuple[Verification, ...], BeforeValidator(_names)] = Field(
+    sde_verification_filter: Annotated[tuple[Verification, ...], BeforeValidator(names)] = Field(
         (), description="Verifications in scope: none, partial, pass, fail. Unset: all."
     )
     selected_tasks: Names = Field((), description="Task ids, as T12,CT3; they replace all other filters.")
 
     # --- what a run does -----------------------------------------------------------------
-    conflict_policy: Annotated[Policy, BeforeValidator(_folded)] = Field(
+    conflict_policy: Annotated[Policy, Folded] = Field(
         Policy.ALM, description="Who is right where the two differ: alm, sde or timestamp (a tie is Rally's)."
     )
     alm_standard_workflow: bool = Field(True, description="false creates items and never changes a status.")
@@ -191,26 +181,14 @@ class RallyParams(Params):
         False, description="Whether a task whose item was deleted in Rally gets a new one."
     )
 
-    # --- kept as they came ---------------------------------------------------------------
-    sde_project: int | str | None = Field(
-        None, description="Project. Kept as it came; the connection says which."
-    )
-    sde_application: int | str | None = Field(None, description="Its application. Kept as it came.")
-    sde_businessunit: int | str | None = Field(None, description="Its business unit. Kept as it came.")
+    # --- kept as it came -----------------------------------------------------------------
     start_fresh: bool = Field(False, description="Only false is accepted: no run deletes all items first.")
 
     @field_validator("sde_statuses_in_scope", mode="before")
     @classmethod
     def _upper(cls, value: object) -> object:
-        names = _names(value)
-        return [str(name).upper() for name in names] if isinstance(names, list | tuple) else names
-
-    @field_validator("alm_method")
-    @classmethod
-    def _scheme(cls, value: str) -> str:
-        if value not in ("http", "https"):
-            raise ValueError("must be https or http")
-        return value
+        found = names(value)
+        return [str(name).upper() for name in found] if isinstance(found, list | tuple) else found
 
     @field_validator("alm_title_format")
     @classmethod

@@ -1,34 +1,14 @@
 """What an import from SSC can be told. Names are those of the SD Elements API's older tool."""
 
-from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 
 from runner.findings.params import AnalysisParams
+from runner.params import Folded, Names, Scheme, SiteParams, Text
 
 
-class Method(StrEnum):
-    """How the server is spoken with."""
-
-    HTTPS = "https"
-    HTTP = "http"  # on this machine only
-
-
-def _folded(value: object) -> object:
-    return value.strip().casefold() if isinstance(value, str) else value
-
-
-def _names(value: object) -> object:
-    """Read a list of names, or their text with commas."""
-    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-
-
-def _as_text(value: object) -> object:
-    return str(value) if isinstance(value, int) else value
-
-
-class SscParams(AnalysisParams):
+class SscParams(SiteParams, AnalysisParams):
     """Settings of a connection to a Software Security Center."""
 
     ssc_server: str = Field(
@@ -36,8 +16,8 @@ class SscParams(AnalysisParams):
         validation_alias=AliasChoices("ssc_server", "analysis_server"),
         description="The server, with its port: ssc.example.com:8443. A path other than /ssc may follow.",
     )
-    ssc_method: Annotated[Method, BeforeValidator(_folded)] = Field(
-        default=Method.HTTPS,
+    ssc_method: Annotated[Scheme, Folded] = Field(
+        default=Scheme.HTTPS,
         validation_alias=AliasChoices("ssc_method", "analysis_method"),
         description="https; http works on this machine only, for the token would cross the network in clear.",
     )
@@ -49,24 +29,11 @@ class SscParams(AnalysisParams):
     )
     ssc_project_name: str = Field(default="", description="Name of the application (SSC's project).")
     ssc_project_version: str = Field(default="", description="Name of its version.")
-    ssc_version_id: Annotated[str, BeforeValidator(_as_text)] = Field(
-        default="", description="The version's id, instead of the two names."
-    )
-    import_blacklist: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+    ssc_version_id: Text = Field(default="", description="The version's id, instead of the two names.")
+    import_blacklist: Names = Field(
         default=("Not an Issue",),
         description="Values of the primary tag, separated by commas, whose issues are left out.",
     )
-    validate_cert: bool = Field(
-        default=True,
-        description="Whether the server's certificate is looked at. Without, [safety] unverified_tls has "
-        "to allow it.",
-    )
-    ca_bundle: str = Field(
-        default="",
-        description="Authorities that vouch for the server's certificate: a file on the runner's machine, or "
-        "the certificates as PEM text. Empty = the public ones.",
-    )
-    proxy: str = Field(default="", description="Proxy to go through, as http://proxy.example.com:3128.")
 
     @model_validator(mode="after")
     def _whole(self) -> "SscParams":

@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_vali
 
 from runner.findings.finding import plain
 from runner.findings.params import AnalysisParams
+from runner.params import Folded, ProjectParams, Scheme, SiteParams, Text
 
 HOME = "sentinel.whitehatsec.com"
 
@@ -18,17 +19,6 @@ class AssetType(StrEnum):
     APPLICATION = "application"  # scanned as source code
 
 
-class Method(StrEnum):
-    """How the server is spoken with."""
-
-    HTTPS = "https"
-    HTTP = "http"  # on this machine only
-
-
-def _folded(value: object) -> object:
-    return value.strip().casefold() if isinstance(value, str) else value
-
-
 def _statuses(value: object) -> object:
     """Read a list of statuses, or their text with commas."""
     parts = value.split(",") if isinstance(value, str) else value
@@ -37,7 +27,7 @@ def _statuses(value: object) -> object:
     return [plain(str(part)).replace("_", " ") for part in parts if str(part).strip()]
 
 
-class _Common(AnalysisParams):
+class _Common(ProjectParams, AnalysisParams):
     statuses: Annotated[tuple[str, ...], BeforeValidator(_statuses)] = Field(
         default=("open",),
         min_length=1,
@@ -45,18 +35,9 @@ class _Common(AnalysisParams):
         description="Statuses of findings that count, separated by commas: open, closed, accepted, "
         "out of scope, mitigated, invalid.",
     )
-    sde_project: int | str | None = Field(
-        default=None, description="Project, by id or name. Kept as it came; the connection says which."
-    )
-    sde_application: int | str | None = Field(
-        default=None, description="Application of the project, by id or name. Kept as it came."
-    )
-    sde_businessunit: int | str | None = Field(
-        default=None, description="Business unit of the project, by id or name. Kept as it came."
-    )
 
 
-class WhiteHatParams(_Common):
+class WhiteHatParams(SiteParams, _Common):
     """Settings of a connection to a WhiteHat server."""
 
     analysis_server: str = Field(
@@ -64,8 +45,8 @@ class WhiteHatParams(_Common):
         validation_alias=AliasChoices("analysis_server", "wh_server"),
         description=f"The server, with its port if it has one of its own. Empty = {HOME}.",
     )
-    analysis_method: Annotated[Method, BeforeValidator(_folded)] = Field(
-        default=Method.HTTPS,
+    analysis_method: Annotated[Scheme, Folded] = Field(
+        default=Scheme.HTTPS,
         validation_alias=AliasChoices("analysis_method", "wh_method"),
         description="https; http works on this machine only, for the key would cross the network in clear.",
     )
@@ -75,23 +56,12 @@ class WhiteHatParams(_Common):
         description="The key of an account that may see the asset. It is sent in a header only.",
     )
     asset_name: str = Field(default="", description="Name of the site or application, as WhiteHat shows it.")
-    asset_id: Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int) else v)] = Field(
+    asset_id: Text = Field(
         default="", description="Its id, instead of the name or to tell apart assets of one name."
     )
-    asset_type: Annotated[AssetType | None, BeforeValidator(_folded)] = Field(
+    asset_type: Annotated[AssetType | None, Folded] = Field(
         default=None, description="site or application; only needed where both have the name or the id."
     )
-    validate_cert: bool = Field(
-        default=True,
-        description="Whether the server's certificate is looked at. Without, [safety] unverified_tls has "
-        "to allow it.",
-    )
-    ca_bundle: str = Field(
-        default="",
-        description="Authorities that vouch for the server's certificate: a file on the runner's machine, or "
-        "the certificates as PEM text. Empty = the public ones.",
-    )
-    proxy: str = Field(default="", description="Proxy to go through, as http://proxy.example.com:3128.")
 
     @model_validator(mode="after")
     def _whole(self) -> "WhiteHatParams":
