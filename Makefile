@@ -35,9 +35,10 @@ fmt: $(VENV)/.dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-torture: $(VENV)/.dev ## kill and restart the daemon a thousand times (an hour or so)
+torture: $(VENV)/.dev ## kill and restart the daemon a thousand times, and each connector at every point (hours)
 	tests/servers/install
 	$(BIN)/pytest -m torture --timeout 7200 $(ARGS)
+	$(PYTEST) tests/conformance -k crash --all-crash-points --timeout 7200 $(ARGS)
 
 bench: $(VENV)/.bench ## measure speed and memory beside other job queues, print tables
 	tests/servers/install redis-server wrk

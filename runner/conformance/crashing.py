@@ -1,6 +1,8 @@
 """Promises about crashes: wherever a process dies, the end is the same, and the journal is right."""
 
 import itertools
+import random
+from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
@@ -20,15 +22,21 @@ class Crashing(Held):
     """What a run promises of its own sudden end."""
 
     every: ClassVar[int] = 1
-    """Kill it at every point, or at every so many of them where a quick look is enough."""
+    """Kill it at every point, or at the first and, from a chance one on, at every so many of them.
+
+    Other runs of the tests then take other points, and ``--all-crash-points`` takes all.
+    """
 
     @pytest.mark.parametrize("place", PLACES)
-    def test_crash_at_every_point_ends_in_the_same_state(self, new_world: NewWorld, place: str) -> None:
+    def test_crash_at_every_point_ends_in_the_same_state(
+        self, new_world: NewWorld, place: str, pytestconfig: pytest.Config
+    ) -> None:
         """Killed at any point and started again, a run ends where one that wasn't killed does."""
+        every = 1 if pytestconfig.getoption("all_crash_points") else self.every
         untroubled = new_world()
         untroubled.run()
         expected = untroubled.state()
-        for number in itertools.count(1, self.every):
+        for number in _points(every):
             world = new_world()
             before = world.state()
             job_id = world.ask()
@@ -45,6 +53,12 @@ class Crashing(Held):
             assert again.outcome is Outcome.SUCCEEDED, f"{where}: {again.message}"
             assert world.state() == expected, where
             _journal_tells_all(world, before, ChangeState.DONE, where=where)
+
+
+def _points(every: int) -> Iterator[int]:
+    """Numbers of points: the first, and then each ``every``-th."""
+    yield 1
+    yield from itertools.count(1 + random.randint(1, every), every)  # noqa: S311 - it guards nothing
 
 
 def _crashed(world: World, job_id: int, faultpoint: str) -> bool:

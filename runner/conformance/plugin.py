@@ -18,6 +18,15 @@ pytest.register_assert_rewrite(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the kit's one option."""
+    parser.getgroup("conformance").addoption(
+        "--all-crash-points",
+        action="store_true",
+        help="kill runs at every point, also those of connectors whose tests take every so many only",
+    )
+
+
 @pytest.fixture(scope="session")
 def conformance_daemons(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Daemons]":
     """Give the process that makes daemons for the kit's tests."""

@@ -129,6 +129,7 @@ class TestFortify(Promises):
     """Reports become verifications on the embedded platform."""
 
     arena = FortifyArena
+    every = 8
 
 
 class FprArena(FortifyArena):
@@ -156,7 +157,7 @@ class TestFpr(Promises):
     """Archives become verifications on the embedded platform."""
 
     arena = FprArena
-    every = 5  # from the findings on, all is as of a report
+    every = 20  # from the findings on, all is as of a report
 
 
 class FolderArena(FortifyArena):
@@ -242,3 +243,4 @@ class TestFolder(Promises):
     """Files that somebody puts into a folder become verifications, and are filed."""
 
     arena = FolderArena
+    every = 20

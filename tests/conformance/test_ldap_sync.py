@@ -183,4 +183,4 @@ class TestDirectory(Promises):
     """People become accounts on the embedded platform."""
 
     arena = DirectoryArena
-    every = 4
+    every = 10

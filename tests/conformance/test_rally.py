@@ -145,3 +145,4 @@ class TestRally(Promises):
     """What the kit promises, of this connector."""
 
     arena = RallyArena
+    every = 8

@@ -8,9 +8,11 @@ class TestRegister(Promises):
     """One that writes to the platform only."""
 
     arena = RegisterArena
+    every = 2
 
 
 class TestClub(Promises):
     """One that writes outside."""
 
     arena = ClubArena
+    every = 2

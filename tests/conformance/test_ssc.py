@@ -100,4 +100,4 @@ class TestSsc(Promises):
     """A version's issues become verifications on the embedded platform."""
 
     arena = SscArena
-    every = 2
+    every = 8

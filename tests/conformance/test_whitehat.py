@@ -114,6 +114,7 @@ class TestWhiteHat(Promises):
     """A site's findings become verifications on the embedded platform."""
 
     arena = WhiteHatArena
+    every = 8
 
 
 class WhiteHatFileArena(Arena):
@@ -186,4 +187,4 @@ class TestWhiteHatFile(Promises):
     """Saved answers become verifications on the embedded platform."""
 
     arena = WhiteHatFileArena
-    every = 3
+    every = 20
