@@ -11,8 +11,11 @@ CHECKED := $(wildcard runner tests simulators benchmarks)
 # one server process carry the same `xdist_group` mark.
 PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 
+# What Sphinx warns of is an error, and so is a reference that leads nowhere.
+SPHINX := -W --keep-going -n -q -d dist/docs/doctrees
+
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt torture bench package lock clean
+.PHONY: help run test lint fmt docs torture bench package lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +37,9 @@ lint: $(VENV)/.dev ## check style, format, types and the floors of imports
 fmt: $(VENV)/.dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## build the documentation into dist/docs
+	$(BIN)/python -m sphinx -b html $(SPHINX) docs dist/docs/html
 
 torture: $(VENV)/.dev ## kill and restart the daemon a thousand times, and each connector at every point (hours)
 	tests/servers/install
