@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from simulators.ssc.server import TOKEN
+from simulators.ssc.server import sample as sample_center
 from tests.files.fortify import Issue, write_fpr
 from tests.servers.machine import Machine, free_port
+from tests.servers.waiting import until
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "fortify"
 
@@ -100,3 +103,48 @@ def test_a_watch_folder(machine: Machine, tmp_path: Path) -> None:
     assert "worse.xml is cut off" in failed.stdout + failed.stderr
     assert [path.name for path in (tmp_path / "failed").iterdir()] == ["worse.xml"]
     assert "No file waits" in machine.json("connections", "run", connection["id"], "--wait")["message"]
+
+
+def test_a_folder_and_a_center_are_read_when_they_are_due(tmp_path: Path) -> None:
+    """A watch folder and a Fortify SSC with a frequency are imported by themselves, as automatic jobs."""
+    machine = Machine(tmp_path / "state", {"RUNNER__SERVER__LISTEN": ""})
+    for place in ("drop", "drop/done", "drop/failed"):
+        (tmp_path / place).mkdir()
+    center = sample_center().start()
+    version = center.versions[0]
+    wanted = {
+        "fortify_folder": {"folder": str(tmp_path / "drop")},
+        "fortify_ssc": {
+            "ssc_server": center.address,
+            "ssc_method": "http",
+            "ssc_authtoken": TOKEN,
+            "ssc_project_name": version.project,
+            "ssc_project_version": version.name,
+        },
+    }
+    with machine.daemon("--sample"), contextlib.closing(machine.client()) as client:
+        project = next(client.pages("projects/", name="Webshop"))["id"]
+        made = {}
+        for system, params in wanted.items():
+            asked = {"alias": system, "system": system, "project": project, "frequency": "hourly"}
+            made[system] = client.post("connections/analysis/", {**asked, "params": params})["id"]
+        for number in made.values():
+            path = f"connections/analysis/{number}/"
+            until("it has a slot", lambda path=path: client.get(path)["next_run"])
+    write_fpr(tmp_path / "drop" / "scan.fpr", lambda: [Issue()])
+    os.utime(tmp_path / "drop" / "scan.fpr", (1, 1))
+    machine.miss_a_slot()
+    with machine.daemon(), contextlib.closing(machine.client()) as client:
+        told = {}
+        for system, number in made.items():
+            path = f"jobs/analysis/?connection={number}"
+            (job,) = until(
+                "its slot has come round",
+                lambda path=path: [job for job in client.get(path)["results"] if job["ready"]],
+            )
+            assert job["automatic"]
+            assert job["succeeded"], job["result_message"]
+            told[system] = job["result_message"]
+    center.stop()
+    assert "has 1 finding" in told["fortify_folder"]
+    assert f"{version.project} {version.name} has" in told["fortify_ssc"]

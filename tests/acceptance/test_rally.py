@@ -1,15 +1,11 @@
 """The connection of the API's own pages, pointed at a Rally server, as a user would set it up."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from runner.store.database import open_database
-from runner.store.schema import connections
 from tests.servers.machine import Machine
 from tests.servers.rally import RallyServer
 from tests.servers.waiting import until
@@ -105,9 +101,7 @@ def test_a_due_connection_brings_both_sides_into_step(office: Office) -> None:
         connection = office.connect(frequency="hourly")
         path = f"/connections/alm/{connection}/"
         until("it has a slot", lambda: office.send("GET", path)["next_run"])
-    with contextlib.closing(open_database(f"sqlite:///{office.machine.state / 'runner.db'}")) as database:
-        missed = sa.update(connections).values(next_run=connections.c.next_run - 2 * 3_600_000_000)
-        database.write(lambda c: c.execute(missed))
+    office.machine.miss_a_slot()
     with office.machine.daemon():
 
         def look() -> list[dict[str, Any]]:

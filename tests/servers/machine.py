@@ -13,8 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from runner.cli.client import Client
 from runner.cli.sockets import connect
+from runner.store.database import open_database
+from runner.store.schema import connections
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("runner")
@@ -91,6 +95,12 @@ class Machine:
                 return
             assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
             time.sleep(0.02)
+
+    def miss_a_slot(self) -> None:
+        """Let all next runs lie two hours back, as when nothing ran for a while. No daemon may run."""
+        with contextlib.closing(open_database(f"sqlite:///{self.state / 'runner.db'}")) as database:
+            missed = sa.update(connections).values(next_run=connections.c.next_run - 2 * 3_600_000_000)
+            database.write(lambda c: c.execute(missed))
 
     def client(self) -> Client:
         """The API of the daemon that runs."""

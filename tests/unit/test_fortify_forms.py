@@ -1,5 +1,6 @@
 """The same issues in every form that Fortify writes come to the same tasks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from runner.model.changes import Change, Op
 from tests.files.fortify import Issue, Packing, Style, fvdl, write_fpr
-from tests.files.fortify_reports import report
+from tests.files.fortify_reports import report, webinspect
 from tests.unit.fortify_import import Import
 
 WORDS = st.text(
@@ -57,6 +58,25 @@ def test_every_form_comes_to_the_same(tmp_path: Path, issues: list[Issue], long:
         bare = tmp_path / "c"
         bare.write_bytes(fvdl(issues, Style(long=long)))
         assert verdicts(Import(bare)) == verdicts(archive)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    issues=st.lists(ISSUES, min_size=1, max_size=12, unique_by=lambda issue: issue.instance),
+    old=st.booleans(),
+)
+def test_an_export_of_webinspect_comes_to_the_same(tmp_path: Path, issues: list[Issue], old: bool) -> None:
+    """Findings that WebInspect exports, in either form, set the tasks that a report of Fortify's sets."""
+    # WebInspect has no decisions of people, and one finding for each check at each address.
+    issues = [replace(issue, analysis="", line=index) for index, issue in enumerate(issues, start=1)]
+    listed, exported = tmp_path / "report", tmp_path / "export"
+    listed.write_bytes(report(issues))
+    exported.write_bytes(webinspect(issues, old=old))
+    theirs = Import(exported, system="webinspect")
+    ours = Import(listed)
+    assert theirs.found == ours.found
+    assert theirs.tasks(Op.FAIL) == ours.tasks(Op.FAIL)
+    assert theirs.tasks(Op.PASS) == ours.tasks(Op.PASS)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
