@@ -4,11 +4,14 @@ import contextlib
 import csv
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
+from runner.cli.client import Client
 from simulators.ssc.server import TOKEN
 from simulators.ssc.server import sample as sample_center
 from tests.files.fortify import Issue, write_fpr
@@ -129,22 +132,27 @@ def test_a_folder_and_a_center_are_read_when_they_are_due(tmp_path: Path) -> Non
             asked = {"alias": system, "system": system, "project": project, "frequency": "hourly"}
             made[system] = client.post("connections/analysis/", {**asked, "params": params})["id"]
         for number in made.values():
-            path = f"connections/analysis/{number}/"
-            until("it has a slot", lambda path=path: client.get(path)["next_run"])
+            until("it has a slot", partial(_slot, client, number))
     write_fpr(tmp_path / "drop" / "scan.fpr", lambda: [Issue()])
     os.utime(tmp_path / "drop" / "scan.fpr", (1, 1))
     machine.miss_a_slot()
     with machine.daemon(), contextlib.closing(machine.client()) as client:
         told = {}
         for system, number in made.items():
-            path = f"jobs/analysis/?connection={number}"
-            (job,) = until(
-                "its slot has come round",
-                lambda path=path: [job for job in client.get(path)["results"] if job["ready"]],
-            )
+            (job,) = until("its slot has come round", partial(_ready, client, number))
             assert job["automatic"]
             assert job["succeeded"], job["result_message"]
             told[system] = job["result_message"]
     center.stop()
     assert "has 1 finding" in told["fortify_folder"]
     assert f"{version.project} {version.name} has" in told["fortify_ssc"]
+
+
+def _slot(client: Client, connection: int) -> object:
+    """When a connection is due."""
+    return client.get(f"connections/analysis/{connection}/")["next_run"]
+
+
+def _ready(client: Client, connection: int) -> list[dict[str, Any]]:
+    """A connection's jobs that are through."""
+    return [job for job in client.get(f"jobs/analysis/?connection={connection}")["results"] if job["ready"]]
