@@ -5,8 +5,8 @@ from typing import Any
 
 from runner.conformance.held import Held, NewWorld
 from runner.conformance.planning import plan_of
-from runner.conformance.world import differing
-from runner.model.changes import ChangeState
+from runner.conformance.world import Finished, differing
+from runner.model.changes import ChangeState, Target
 from runner.model.jobs import Outcome
 
 
@@ -48,9 +48,12 @@ class Reverting(Held):
         touched = world.edit({row.key for row in run.done()})
         edited = world.state()
         assert touched, "the arena's edit() changes nothing, so nothing was proven"
+        shown = world.run(revert_of=run.id, preview=True)
+        assert world.state() == edited
         revert = world.run(revert_of=run.id)
         now = world.state()
         named = revert.keys(ChangeState.SKIPPED)
+        assert left_alone(shown) == left_alone(revert), "the preview names other things than the revert"
         for key in touched:
             alone, both = edited.get(key), merged(before.get(key), after.get(key), edited.get(key))
             assert now.get(key) in (alone, both), f"{key}: somebody's work is lost"
@@ -58,6 +61,11 @@ class Reverting(Held):
                 assert key in named, f"{key} was left alone, and nobody is told"
         stays = {row.key for row in run.rows if row.kind in self.arena.not_revertible}
         assert differing(before, now) <= touched | stays | named
+
+
+def left_alone(job: Finished) -> set[str]:
+    """Keys of the things on the platform that a job leaves alone."""
+    return {row.key for row in job.rows if row.state is ChangeState.SKIPPED and row.target is Target.PLATFORM}
 
 
 def merged(

@@ -17,6 +17,7 @@ from runner.engine import boundary, revert, settling, wording
 from runner.engine.cleaning import TAINTED
 from runner.engine.ledger import Ledger
 from runner.engine.making import Making
+from runner.engine.rehearsal import rehearse
 from runner.engine.talk import ConnectorFailed, Surroundings, Talk, out_of_turn
 from runner.errors import Internal, Reason, RunnerError, SettingsInvalid, TryLater
 from runner.log import redactor
@@ -65,6 +66,8 @@ class Attempt:
             self._judge()
             if not self._job.preview:
                 self._making.make(planned.batch_size)
+            elif self._job.revert_of is not None:
+                rehearse(self._job, talk=self._talk, ledger=self._ledger, around=self._around)
         return self._result(planned)
 
     # --- planning ------------------------------------------------------------------------

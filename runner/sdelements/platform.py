@@ -158,11 +158,7 @@ class Platform:
         """
         outcomes: dict[int, OutcomeRow] = {}
         known: dict[tuple[str, str], Json] = {}
-        there = self._standing(batch)
-        for row in batch:
-            differs = writing.differing(there.get(row.key), row)
-            if differs is not None:
-                outcomes[row.sequence] = _row(row, ChangeState.SKIPPED, f"conflict: {differs}")
+        outcomes |= {row.sequence: row for row in self.conflicts(batch)}
         for row in batch:
             if row.sequence in outcomes:
                 continue
@@ -172,6 +168,16 @@ class Platform:
             else:
                 outcomes[row.sequence] = self._write(row, known, resolve)
         return [outcomes[row.sequence] for row in batch]
+
+    def conflicts(self, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
+        """Those of a batch whose thing isn't as they expect it, as left alone."""
+        there = self._standing(batch)
+        found = [(row, writing.differing(there.get(row.key), row)) for row in batch]
+        return [
+            _row(row, ChangeState.SKIPPED, f"conflict: {differs}")
+            for row, differs in found
+            if differs is not None
+        ]
 
     def _write(
         self,
