@@ -104,6 +104,8 @@ class Worker:
         )
         self.process.start()
         theirs.close()
+        # The fork server buries it at once, and then its number may be anybody's.
+        self._handle = _handle(self.pid)
         self._poll = select.poll()
         self._poll.register(self._pipe.fileno(), select.POLLIN)
         # Its death is told apart: a child of its own may hold the pipe open.
@@ -218,8 +220,11 @@ class Worker:
         """Kill the process and forget it."""
         with contextlib.suppress(OSError):
             self._pipe.close()
-        with contextlib.suppress(OSError):
-            self.process.kill()
+        if self._handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            os.close(self._handle)
+            self._handle = None
         self.process.join(5)
         self._factory.forget(self.pid)
 
@@ -268,10 +273,13 @@ class WorkerFactory:
         """End the workers of a daemon that died; how many there were."""
         ended = 0
         for pid, started in self._leftovers:
-            if _start_time(pid) == started:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                    ended += 1
+            handle = _handle(pid)
+            if handle is not None:
+                if _start_time(pid) == started:
+                    with contextlib.suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(handle, signal.SIGKILL)
+                        ended += 1
+                os.close(handle)
             self.forget(pid)
         return ended
 
@@ -279,6 +287,14 @@ class WorkerFactory:
         for file in self._folder.iterdir():
             if file.name.isdecimal():
                 yield int(file.name), file.read_text()
+
+
+def _handle(pid: int) -> int | None:
+    """A descriptor of a process, by which no other one can be meant; None = it is gone."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _start_time(pid: int) -> str | None:
