@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check --no-input
-CHECKED := $(wildcard runner tests simulators benchmarks)
+CHECKED := $(wildcard runner tests simulators benchmarks) docs/from_code.py
 
 # Two test processes: each starts its own servers on its own folders and ports, so they can't meet. More would
 # make the tests that kill processes and wait for deadlines compete for the processor. Tests that must share
@@ -38,8 +38,10 @@ fmt: $(VENV)/.dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.dev ## build the documentation into dist/docs
+docs: $(VENV)/.dev ## write the reference anew from the code, and build the documentation into dist/docs
+	$(BIN)/python -m docs.from_code
 	$(BIN)/python -m sphinx -b html $(SPHINX) docs dist/docs/html
+	$(BIN)/python -m sphinx -b man $(SPHINX) docs dist/docs/man
 
 torture: $(VENV)/.dev ## kill and restart the daemon a thousand times, and each connector at every point (hours)
 	tests/servers/install
@@ -50,7 +52,7 @@ bench: $(VENV)/.bench ## measure speed and memory beside other job queues, print
 	tests/servers/install redis-server wrk
 	$(BIN)/python -m benchmarks $(ARGS)
 
-package: $(VENV)/.run ## build the Debian package into dist/
+package: $(VENV)/.run ## build the Debian package into dist/, with the man pages if `make docs` has built them
 	packaging/debian/build
 
 lock: ## write the lock files from pyproject.toml; ARGS=--upgrade takes newer versions

@@ -31,6 +31,7 @@ Each carries two texts: ``message``, a sentence for the operator that is safe in
 ``result_message``, and ``detail``, for the log only.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar
 
@@ -38,19 +39,37 @@ from typing import ClassVar
 class Reason(StrEnum):
     """Why a job failed: the closed list that API, log, metrics and ``--json`` share."""
 
-    AUTH = "auth"  # a credential was refused
-    TLS = "tls"  # the other side's certificate or protocol can't be trusted
-    UNREACHABLE = "unreachable"  # nobody answered, or not in time
-    INCOMPLETE_READ = "incomplete_read"  # absence can't be concluded from what was read
-    CEILING = "ceiling"  # more would be destroyed than is allowed without a person
-    BAD_PARAMS = "bad_params"  # the connection's settings are wrong
-    BAD_INPUT = "bad_input"  # a file or an answer is wrong
-    TIMEOUT = "timeout"  # the run took longer than it may
-    MEMORY = "memory"  # the run took more memory than it may
-    CRASH = "crash"  # the run's process, or the daemon under it, died
-    CANCELLED = "cancelled"  # a person ended the run
-    CONFLICT = "conflict"  # someone else changed the same thing meanwhile
-    INTERNAL = "internal"  # a defect of ours or of a plug-in
+    AUTH = "auth"
+    TLS = "tls"
+    UNREACHABLE = "unreachable"
+    INCOMPLETE_READ = "incomplete_read"
+    CEILING = "ceiling"
+    BAD_PARAMS = "bad_params"
+    BAD_INPUT = "bad_input"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    CRASH = "crash"
+    CANCELLED = "cancelled"
+    CONFLICT = "conflict"
+    INTERNAL = "internal"
+
+
+MEANINGS: Mapping[Reason, str] = {
+    Reason.AUTH: "A credential was refused: somebody has to renew it, or to give the account its right.",
+    Reason.TLS: "The other side's certificate or protocol can't be trusted: look at the certificate.",
+    Reason.UNREACHABLE: "Nobody answered, or not in time; further attempts were made first.",
+    Reason.INCOMPLETE_READ: "Less was read than there is, so absence can't be concluded from it.",
+    Reason.CEILING: "More would be destroyed than is allowed without a person.",
+    Reason.BAD_PARAMS: "The connection's settings are wrong: somebody has to edit them.",
+    Reason.BAD_INPUT: "A file or an answer itself is wrong.",
+    Reason.TIMEOUT: "The run took longer than it may.",
+    Reason.MEMORY: "The run took more memory than it may.",
+    Reason.CRASH: "The run's process, or the daemon under it, died.",
+    Reason.CANCELLED: "A person ended the run.",
+    Reason.CONFLICT: "Somebody else changed the same thing meanwhile.",
+    Reason.INTERNAL: "A defect of the runner or of a plug-in; the log has more.",
+}
+"""What each tells an operator."""
 
 
 class RunnerError(Exception):

@@ -1,5 +1,6 @@
 """The tree of commands."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -16,6 +17,7 @@ from runner.cli import (
     journal,
     mapping,
     pause,
+    plugins,
     reconcile,
     status,
     tokens,
@@ -35,6 +37,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+_COMPLETION = "_RUNNER_COMPLETE"
+"""What a shell asks by for completions, and a person for the shell's script."""
 
 
 def _version(*, asked: bool) -> None:
@@ -70,6 +76,7 @@ app.add_typer(jobs.app)
 app.add_typer(connections.app)
 app.add_typer(journal.app)
 app.add_typer(mapping.app)
+app.add_typer(plugins.app)
 app.add_typer(tokens.app)
 app.add_typer(db.app)
 app.add_typer(config.app)
@@ -77,6 +84,10 @@ app.add_typer(config.app)
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; ``arguments`` are those after the command's name, None = the process's."""
+    if _COMPLETION in os.environ:
+        from typer.completion import completion_init  # type: ignore[attr-defined]  # typer doesn't list it
+
+        completion_init()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="runner")
     except SystemExit as end:

@@ -1,8 +1,6 @@
 """``runner config``: a file to begin with, and what is in force."""
 
 from collections.abc import Iterator
-from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +8,7 @@ import typer
 
 from runner.cli.command import DONE, AsJson, Config, settled
 from runner.cli.output import facts, print_json, say
+from runner.cli.toml import plain, written
 from runner.errors import SettingsInvalid
 from runner.secrets import MASK
 
@@ -72,7 +71,7 @@ def show(
         print_json({name: {"value": value, "origin": origin} for name, value, origin in rows})
         return DONE
     facts(
-        (name, f"{_written(value)}   ({origin})" if origins else _written(value))
+        (name, f"{written(value)}   ({origin})" if origins else written(value))
         for name, value, origin in rows
     )
     return DONE
@@ -86,19 +85,19 @@ def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
         value = getattr(loaded.settings, name)
         if not isinstance(value, Section):
             if name not in _TABLES:
-                yield name, _plain(value, field), loaded.origins.get(name, "default")
+                yield name, plain(value, field), loaded.origins.get(name, "default")
             continue
         for key, inner in type(value).model_fields.items():
             found = getattr(value, key)
             if SECRET in inner.metadata and found:
                 found = found.replace(credential_in(found), MASK) if credential_in(found) else found
-            yield f"{name}.{key}", _plain(found, inner), loaded.origins.get(f"{name}.{key}", "default")
+            yield f"{name}.{key}", plain(found, inner), loaded.origins.get(f"{name}.{key}", "default")
     for table in ("remote", "provider"):
         for name, named in getattr(loaded.settings, table).items():
             for key, inner in type(named).model_fields.items():
                 found = MASK if key in _CONFIDENTIAL else getattr(named, key)
                 origin = loaded.origins.get(f"{table}.{name}.{key}", "default")
-                yield f"{table}.{name}.{key}", _plain(found, inner), origin
+                yield f"{table}.{name}.{key}", plain(found, inner), origin
     for number, one in enumerate(loaded.settings.connection):
         origin = loaded.origins.get(f"connection.{number}", "default")
         # Which of them are secret the connector knows, and it isn't asked here.
@@ -137,7 +136,7 @@ def _first_line(section: type) -> str:
 
 def _option(name: str, field: "FieldInfo", example: object = None) -> str:
     value = field.default if example is None else example
-    return f"# -- {field.description}\n# {name} = {_written(_plain(value, field))}\n"
+    return f"# -- {field.description}\n# {name} = {written(plain(value, field))}\n"
 
 
 _CONFIDENTIAL = frozenset({"token", "secrets", "password"})
@@ -163,42 +162,3 @@ _EXAMPLES: dict[str, dict[str, object]] = {
     },
 }
 """What stands in the example of a table where there is no default."""
-
-
-def _plain(value: Any, field: "FieldInfo") -> Any:
-    """A value as a file has it."""
-    from runner.model.units import format_duration, format_size
-    from runner.settings import SIZE
-
-    match value:
-        case timedelta():
-            return format_duration(value)
-        case StrEnum():
-            return value.value
-        case Path():
-            return str(value)
-        case int() if SIZE in field.metadata:
-            return format_size(value)
-        case tuple() | list():
-            return [part.value if isinstance(part, StrEnum) else part for part in value]
-    return value
-
-
-def _written(value: Any) -> str:
-    """A value in TOML."""
-    import json
-
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case dict():
-            return (
-                "{ " + ", ".join(f"{key} = {_written(part)}" for key, part in value.items()) + " }"
-                if value
-                else "{}"
-            )
-        case list():
-            return "[" + ", ".join(map(_written, value)) + "]"
-        case str():
-            return json.dumps(value, ensure_ascii=False)
-    return str(value)

@@ -80,6 +80,8 @@ LOG_LINE: Fields = _same("id", "when", "attempt", "event", "fields")
 
 FINDING: Fields = _same("category", "cwes", "severity", "number", "via", "mapped", "tasks", "examples")
 
+SYSTEM: Fields = _same("id", "kind", "name", "short_name", "command", "is_file_upload", "secrets", "broken")
+
 TOKEN: Fields = _same("id", "user", "scopes", "created", "expires", "last_used")
 
 STATUS: Fields = {

@@ -1,6 +1,7 @@
 """The application that both listeners serve."""
 
 import json
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
@@ -80,9 +81,14 @@ async def show_description(request: Request) -> Response:
     """Tell the description of the API."""
     await reading(request, lambda _c, _caller: None)
     app: FastAPI = request.app
+    return Response(json.dumps(description(app)), media_type=TYPE)
+
+
+def description(app: FastAPI) -> dict[str, Any]:
+    """The description of an application that ``create_app`` made."""
     if app.openapi_schema is None:
         app.openapi_schema = describe(app, {**SCHEMAS, **groupid.SCHEMAS, **SECURITYCENTER})
-    return Response(json.dumps(app.openapi_schema), media_type=TYPE)
+    return app.openapi_schema
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,48 @@ def test_ours_win(tmp_path: Path, plugins: Path, name: str) -> None:
         [job] = rest.jobs()
     assert "tasks set to fail" in job.result_message
     assert "impostor" not in job.result_message
+
+
+def test_modules_are_listed_and_described(tmp_path: Path, plugins: Path) -> None:
+    """One sees which modules there are and what each takes, daemon or not; a broken one says why."""
+    machine = machine_with(tmp_path, plugins, "acme_folder", "acme_missing")
+    listed = {row["id"]: row["broken"] for row in machine.json("plugins", "list")}
+    assert listed["rally"] is None
+    assert listed["acme_folder"] is None
+    assert "acme_connectors.nowhere" in listed["acme_missing"]
+    assert "acme_noop" not in listed
+    described = machine.json("plugins", "describe", "sync_ldap")
+    assert described["params"]["required"] == ["ldap_server", "bind_dn"]
+    assert described["secrets"] == ["bind_password"]
+    with alive(machine):
+        told = machine.type("plugins", "describe", "acme_folder").stdout
+        assert re.search(
+            r"^source +path +required +JSON file: an object of file name to text", told, re.MULTILINE
+        )
+    unknown = machine.type("plugins", "describe", "acme_noop")
+    assert (unknown.returncode, "no connector module 'acme_noop'" in unknown.stderr) == (1, True)
+    broken = machine.type("plugins", "describe", "acme_missing")
+    assert (broken.returncode, "can't be loaded" in broken.stderr) == (1, True)
+
+
+def test_a_described_connection_can_be_declared(tmp_path: Path, plugins: Path) -> None:
+    """What --toml prints is a connection that the check takes once its required parameters are filled in."""
+    machine = machine_with(tmp_path, plugins, "acme_folder")
+    printed = machine.type("plugins", "describe", "acme_folder", "--toml").stdout
+    file = tmp_path / "runner.toml"
+    file.write_text(printed.replace('source = ""', 'source = "/a"'), encoding="utf-8")
+    file.write_text(file.read_text().replace('folder = ""', 'folder = "/b"'), encoding="utf-8")
+    done = machine.type("check", "--offline", "--config", file)
+    assert done.returncode == 0, done.stderr
+    assert "connection my-acme-folder" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["datasync", "rally", "sync_ldap", "whitehat"])
+def test_a_described_connection_has_every_parameter(tmp_path: Path, plugins: Path, name: str) -> None:
+    """Uncommented, what --toml prints is a configuration that names each parameter."""
+    machine = machine_with(tmp_path, plugins)
+    printed = machine.type("plugins", "describe", name, "--toml").stdout
+    whole = re.sub(r"^# (\w+ = )", r"\1", printed, flags=re.MULTILINE)
+    [connection] = tomllib.loads(whole)["connection"]
+    described = machine.json("plugins", "describe", name)["params"]
+    assert list(connection["params"]) == list(described["properties"])

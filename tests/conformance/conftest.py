@@ -1,22 +1,13 @@
 """The connectors that the kit is tried with, installed as anyone's package is."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers.machine import PATIENCE, ROOT
+from tests.servers.machine import ROOT, install
 
 REFERENCE = ROOT / "tests" / "packages" / "reference"
-
-
-def install(package: Path, folder: Path) -> None:
-    """Install a package into ``folder``, for ``[plugins] path``."""
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input", "install"]
-    flags = ["--no-index", "--no-deps", "--no-build-isolation", "--target", str(folder)]
-    subprocess.run([*pip, *flags, package], check=True, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,9 @@ def _line(item: pytest.Item) -> int:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with the package, a later version of it, a report, and somebody else's connectors."""
     folder = tmp_path_factory.mktemp("shared")
+    manual = tmp_path_factory.mktemp("manual")
+    sphinx = [sys.executable, "-m", "sphinx", "-b", "man", "-q", str(ROOT / "docs"), str(manual)]
+    subprocess.run(sphinx, check=True, timeout=BUILD, stdin=subprocess.DEVNULL)
     built = subprocess.run(
         [ROOT / "packaging" / "debian" / "build", folder],
         check=False,
@@ -40,7 +44,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        env={**os.environ, "COMPRESSION": "none"},
+        env={**os.environ, "COMPRESSION": "none", "MAN_PAGES": str(manual)},
     )
     assert built.returncode == 0, built.stderr
     package = Path(built.stdout.strip())

@@ -120,6 +120,16 @@ def test_it_is_installed_and_runs(machine: DebianMachine) -> None:
     assert machine.do("runner status --json")
 
 
+def test_the_manual_and_completion_come_with_it(machine: DebianMachine) -> None:
+    """The manual has its three pages, and bash completes the installed command."""
+    for page in ("man1/runner.1", "man5/runner.toml.5", "man8/integration-runner.8"):
+        assert ".TH" in machine.do(f"zcat /usr/share/man/{page}.gz")
+    asked = "COMP_WORDS=(runner jo); COMP_CWORD=1; _runner_completion runner; echo $COMPREPLY"
+    script = f". /usr/share/bash-completion/completions/runner; {asked}"
+    assert machine.do(f"bash -c '{script}'").strip() == "jobs"
+    assert machine.do("head -1 /usr/share/zsh/vendor-completions/_runner").strip() == "#compdef runner"
+
+
 def test_no_sample_data_and_no_token_come_with_it(machine: DebianMachine) -> None:
     """A fresh installation knows nobody: no project, no connection, no token."""
     assert json.loads(machine.do("runner tokens list --json")) == []

@@ -109,9 +109,14 @@ class Machine:
 
 def install_acme(folder: Path) -> None:
     """Install somebody else's connectors into ``folder``, for ``[plugins] path``."""
+    install(ROOT / "tests" / "packages" / "acme", folder)
+
+
+def install(package: Path, folder: Path) -> None:
+    """Install a package into ``folder``, for ``[plugins] path``."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input", "install"]
     flags = ["--no-index", "--no-deps", "--no-build-isolation", "--target", str(folder)]
-    subprocess.run([*pip, *flags, ROOT / "tests" / "packages" / "acme"], check=True, timeout=PATIENCE)
+    subprocess.run([*pip, *flags, package], check=True, timeout=PATIENCE)
 
 
 def names_in(folder: Path) -> list[str]:

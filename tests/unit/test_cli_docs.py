@@ -10,7 +10,7 @@ import typer.main
 
 from runner.cli.app import app
 from runner.cli.command import EXIT_CODES
-from runner.cli.listings import CHANGE, CONNECTION_WHOLE, ENTRY, FINDING, JOB, STATUS, TOKEN, Fields
+from runner.cli.listings import CHANGE, CONNECTION_WHOLE, ENTRY, FINDING, JOB, STATUS, SYSTEM, TOKEN, Fields
 
 TEXT = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
 EVERYWHERE = {"--help", "--json", "--config", "--url", "--token-file"}
@@ -28,18 +28,27 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 COMMANDS = dict(_commands(typer.main.get_command(app), "runner"))
 
 
-def _section(heading: str) -> str:
-    found = re.search(rf"^### {re.escape(heading)}\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
+def _section(heading: str, text: str = TEXT) -> str:
+    found = re.search(rf"^### {re.escape(heading)}\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"docs/commands.md has no section {heading}"
     return found[1]
+
+
+def _undocumented(name: str, text: str = TEXT) -> set[str]:
+    """Flags of a command that its section doesn't name."""
+    section = _section(f"`{name}`", text)
+    flags = {flag for option in COMMANDS[name].params for flag in option.opts if flag.startswith("--")}
+    return {flag for flag in flags - EVERYWHERE if f"`{flag}" not in section}
+
+
+def _exit_codes(text: str = TEXT) -> dict[int, str]:
+    return {int(code): means for code, means in re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_and_flag_is_documented(name: str) -> None:
     """Each command has a section of its own, which names its flags."""
-    section = _section(f"`{name}`")
-    flags = {flag for option in COMMANDS[name].params for flag in option.opts if flag.startswith("--")}
-    assert {flag for flag in flags - EVERYWHERE if f"`{flag}" not in section} == set()
+    assert _undocumented(name) == set()
 
 
 def test_no_command_is_documented_that_isn_t_there() -> None:
@@ -55,6 +64,7 @@ def test_no_command_is_documented_that_isn_t_there() -> None:
         ("journal entry", ENTRY),
         ("connection", CONNECTION_WHOLE),
         ("finding", FINDING),
+        ("connector module", SYSTEM),
         ("token", TOKEN),
         ("status", STATUS),
     ],
@@ -66,4 +76,17 @@ def test_each_field_is_documented(what: str, fields: Fields) -> None:
 
 def test_each_exit_code_is_documented() -> None:
     """The page's table of exit codes is the one of ``--help``."""
-    assert [int(code) for code in re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE)] == list(EXIT_CODES)
+    assert [_plain(means) for means in _exit_codes().values()] == list(EXIT_CODES.values())
+    assert list(_exit_codes()) == list(EXIT_CODES)
+
+
+def _plain(text: str) -> str:
+    return text.replace("`", "")
+
+
+def test_what_is_missing_shows() -> None:
+    """A flag, a command or an exit code that the page lacks is found."""
+    assert _undocumented("runner upload", TEXT.replace("`--project P`", "")) == {"--project"}
+    with pytest.raises(AssertionError, match="no section `runner upload`"):
+        _undocumented("runner upload", TEXT.replace("### `runner upload`\n", ""))
+    assert 75 not in _exit_codes(re.sub(r"^\| 75 .*\n", "", TEXT, flags=re.MULTILINE))
