@@ -10,7 +10,7 @@ from runner.cli.listings import SYSTEM, pick
 from runner.cli.output import facts, print_json, print_json_array, say, table, text
 from runner.cli.parameters import Parameter, rows
 from runner.cli.reach import Where, reach
-from runner.cli.refusals import Json, NotThere
+from runner.cli.refusals import BadUsage, Json, NotThere
 from runner.cli.toml import written
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ def describe(
     if as_json:
         print_json({**pick(SYSTEM, found), "params": found["params"]})
     elif toml:
+        if found["is_file_upload"]:
+            msg = f"{name} takes files and isn't declared: a project's first file makes its connection."
+            raise BadUsage(msg)
         say(declaration(found).rstrip("\n"))
     else:
         _print(found)
@@ -101,6 +104,10 @@ def default(row: Parameter) -> str:
     return "secret" if row.secret else "" if row.default in (None, "") else written(row.default)
 
 
+_WITHOUT_PROJECT = {"ldap", "datasync"}
+"""Kinds whose connections may do without a project."""
+
+
 def declaration(found: Json) -> str:
     """A connection to this system for the configuration, its optional parameters commented out."""
     lines = [
@@ -108,7 +115,7 @@ def declaration(found: Json) -> str:
         "[[connection]]",
         f'name = "my-{found["id"].replace("_", "-")}"  # its identity, for good',
         f'system = "{found["id"]}"',
-        '# project = "Name"',
+        '# project = "Name"' if found["kind"] in _WITHOUT_PROJECT else 'project = "Name"',
         '# frequency = "daily"',
         "",
         "[connection.params]",

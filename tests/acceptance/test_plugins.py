@@ -148,6 +148,8 @@ def test_modules_are_listed_and_described(tmp_path: Path, plugins: Path) -> None
     assert (unknown.returncode, "no connector module 'acme_noop'" in unknown.stderr) == (1, True)
     broken = machine.type("plugins", "describe", "acme_missing")
     assert (broken.returncode, "can't be loaded" in broken.stderr) == (1, True)
+    upload = machine.type("plugins", "describe", "fortify_file_upload", "--toml")
+    assert (upload.returncode, "takes files" in upload.stderr) == (2, True)
 
 
 def test_a_described_connection_can_be_declared(tmp_path: Path, plugins: Path) -> None:
