@@ -16,6 +16,7 @@ from runner.cli import (
     journal,
     mapping,
     pause,
+    plugins,
     reconcile,
     status,
     tokens,
@@ -68,6 +69,7 @@ app.command("reconcile")(reconcile.reconcile)
 app.command("upload")(upload.upload)
 app.add_typer(jobs.app)
 app.add_typer(connections.app)
+app.add_typer(plugins.app)
 app.add_typer(journal.app)
 app.add_typer(mapping.app)
 app.add_typer(tokens.app)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runner.cli import toml
 from runner.cli.command import DONE, AsJson, Config, settled
 from runner.cli.output import facts, print_json, say
 from runner.errors import SettingsInvalid
@@ -72,7 +73,7 @@ def show(
         print_json({name: {"value": value, "origin": origin} for name, value, origin in rows})
         return DONE
     facts(
-        (name, f"{_written(value)}   ({origin})" if origins else _written(value))
+        (name, f"{toml.value(value)}   ({origin})" if origins else toml.value(value))
         for name, value, origin in rows
     )
     return DONE
@@ -137,7 +138,7 @@ def _first_line(section: type) -> str:
 
 def _option(name: str, field: "FieldInfo", example: object = None) -> str:
     value = field.default if example is None else example
-    return f"# -- {field.description}\n# {name} = {_written(_plain(value, field))}\n"
+    return f"# -- {field.description}\n# {name} = {toml.value(_plain(value, field))}\n"
 
 
 _CONFIDENTIAL = frozenset({"token", "secrets", "password"})
@@ -182,23 +183,3 @@ def _plain(value: Any, field: "FieldInfo") -> Any:
         case tuple() | list():
             return [part.value if isinstance(part, StrEnum) else part for part in value]
     return value
-
-
-def _written(value: Any) -> str:
-    """A value in TOML."""
-    import json
-
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case dict():
-            return (
-                "{ " + ", ".join(f"{key} = {_written(part)}" for key, part in value.items()) + " }"
-                if value
-                else "{}"
-            )
-        case list():
-            return "[" + ", ".join(map(_written, value)) + "]"
-        case str():
-            return json.dumps(value, ensure_ascii=False)
-    return str(value)

@@ -80,6 +80,18 @@ LOG_LINE: Fields = _same("id", "when", "attempt", "event", "fields")
 
 FINDING: Fields = _same("category", "cwes", "severity", "number", "via", "mapped", "tasks", "examples")
 
+PLUGIN: Fields = _same("id", "kind", "name", "short_name", "command", "is_file_upload", "broken")
+
+PARAMETER: Fields = {
+    "name": lambda row: row["name"],
+    "type": lambda row: "string" if row["field_type"] == "masked_string" else row["field_type"],
+    "required": lambda row: row["required"],
+    "secret": lambda row: row["field_type"] == "masked_string",
+    "default": lambda row: row["default"],
+    "options": lambda row: [option["value"] for option in row["options"]],
+    "description": lambda row: row["description"],
+}
+
 TOKEN: Fields = _same("id", "user", "scopes", "created", "expires", "last_used")
 
 STATUS: Fields = {

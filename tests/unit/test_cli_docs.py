@@ -10,7 +10,18 @@ import typer.main
 
 from runner.cli.app import app
 from runner.cli.command import EXIT_CODES
-from runner.cli.listings import CHANGE, CONNECTION_WHOLE, ENTRY, FINDING, JOB, STATUS, TOKEN, Fields
+from runner.cli.listings import (
+    CHANGE,
+    CONNECTION_WHOLE,
+    ENTRY,
+    FINDING,
+    JOB,
+    PARAMETER,
+    PLUGIN,
+    STATUS,
+    TOKEN,
+    Fields,
+)
 
 TEXT = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
 EVERYWHERE = {"--help", "--json", "--config", "--url", "--token-file"}
@@ -55,6 +66,8 @@ def test_no_command_is_documented_that_isn_t_there() -> None:
         ("journal entry", ENTRY),
         ("connection", CONNECTION_WHOLE),
         ("finding", FINDING),
+        ("connector", PLUGIN),
+        ("parameter", PARAMETER),
         ("token", TOKEN),
         ("status", STATUS),
     ],

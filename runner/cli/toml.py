@@ -1,0 +1,32 @@
+"""Writing TOML: values as a configuration file has them."""
+
+import json
+import re
+from typing import Any
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def key(name: str) -> str:
+    """A key, in quotes where it needs them."""
+    return name if _BARE.fullmatch(name) else _quoted(name)
+
+
+def value(found: Any) -> str:
+    """A value on one line. TOML has no null: what is null in a table or a list is left out."""
+    match found:
+        case bool():
+            return "true" if found else "false"
+        case dict():
+            parts = [f"{key(name)} = {value(part)}" for name, part in found.items() if part is not None]
+            return "{ " + ", ".join(parts) + " }" if parts else "{}"
+        case list():
+            return "[" + ", ".join(value(part) for part in found if part is not None) + "]"
+        case str():
+            return _quoted(found)
+    return str(found)
+
+
+def _quoted(text: str) -> str:
+    """As in JSON, but for the one control code that JSON takes as it is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
