@@ -353,8 +353,10 @@ _partial("jobs_behind", jobs.c.connection_id, jobs.c.id, where=jobs.c.state == s
 _partial("jobs_unsuccessful", jobs.c.id, where=jobs.c.outcome != sa.literal_column("'succeeded'"))
 _partial("jobs_by_upload", jobs.c.upload_id, where=jobs.c.upload_id.is_not(None))
 _partial("jobs_previews", jobs.c.id, where=sa.text("preview"))
+_partial("jobs_by_hand", jobs.c.id, where=sa.text("NOT automatic"))
 sa.Index("jobs_by_kind", jobs.c.kind, jobs.c.id)
 sa.Index("jobs_by_connection", jobs.c.connection_id, jobs.c.id)
+sa.Index("jobs_by_user", jobs.c.user_id, jobs.c.id, jobs.c.automatic)
 
 answers = sa.Table(
     "answers",

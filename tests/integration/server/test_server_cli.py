@@ -12,7 +12,7 @@ from runner.cli.app import run
 from runner.model.findings import FindingRow
 from runner.model.jobs import Kind
 from runner.settings import Declaration
-from runner.store import claims, findings, job_log, queue
+from runner.store import accounts, claims, findings, job_log, queue
 from runner.store.accounts import Role, Scope
 from runner.store.job_log import Line
 from tests.integration.server.kit import Running
@@ -86,7 +86,10 @@ def test_connections_are_exported_as_declarations(server: Running, command: Comm
         server.connection(params=params, alias=alias, project_id=project)
     ldap = server.connection("ldap", alias="People", schedule="0 3 * * *", safety={"max_destructive": 5})
     server.connection("fortify_file_upload", project_id=project, is_file_upload=True)
-    admin = server.client(Scope.ADMIN, email="root@example.com", role=Role.ADMINISTRATOR)
+    server.database.write(
+        lambda c: accounts.create_user(c, email="cli@example.com", now=server.clock(), is_superuser=True)
+    )
+    admin = server.client(Scope.ADMIN, email="cli@example.com")
     for name in ("developers", "testers"):
         group = admin.post("groups/", json={"name": name}).json()["id"]
         path = f"connections/ldap/{ldap}/group-mappings/"
