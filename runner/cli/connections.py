@@ -148,7 +148,7 @@ def _change(where: Where, connection: int, body: Json, done: str) -> int:
 @app.command("export")
 @on_server
 def export(where: Where, *, as_json: AsJson = False) -> int:
-    """Print all connections as [[connection]] tables for a drop-in of the configuration, without secrets."""
+    """Print all connections as a drop-in of the configuration declares them, without secrets."""
     with reach(where) as client:
         found = client.pages("connections/")
         if as_json:

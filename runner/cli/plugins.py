@@ -43,7 +43,7 @@ def describe(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, as `plugins list` has it.")],
     *,
     as_toml: Annotated[
-        bool, typer.Option("--toml", help="As a [[connection]] to fill in, for a configuration file.")
+        bool, typer.Option("--toml", help="As a declared connection to fill in, for a file in conf.d.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:

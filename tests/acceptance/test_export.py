@@ -71,3 +71,20 @@ def test_a_connector_is_described_as_a_connection_to_fill_in(lasting: Machine, n
         {one["name"] for one in params if one["required"]},
     )
     assert [one["name"] for one in params if f"{one['name']} = " not in said] == []
+
+
+def test_a_store_is_taken_to_another_database(machine: Machine, tmp_path: Path) -> None:
+    """Copied while no daemon runs, the same jobs are there when it goes on at the new place."""
+    with machine.daemon("--sample"):
+        refused = machine.type("db", "copy", "--to", f"sqlite:///{tmp_path / 'new.db'}")
+        assert (refused.returncode, "stop it first" in refused.stderr) == (1, True)
+    before = machine.json("connections", "list")
+    secret = machine.type("db", "copy", "--to", "postgresql+psycopg://me:secret@127.0.0.1/x")
+    assert (secret.returncode, "PGPASSWORD" in secret.stderr) == (2, True)
+    done = machine.type("db", "copy", "--to", f"sqlite:///{tmp_path / 'new.db'}")
+    assert (done.returncode, "rows are copied" in done.stderr) == (0, True), done.stderr
+    again = machine.type("db", "copy", "--to", f"sqlite:///{tmp_path / 'new.db'}")
+    assert (again.returncode, "isn't empty" in again.stderr) == (1, True)
+    machine.settings["RUNNER__STORE__URL"] = f"sqlite:///{tmp_path / 'new.db'}"
+    with machine.daemon():
+        assert machine.json("connections", "list") == before

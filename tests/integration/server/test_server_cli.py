@@ -12,9 +12,10 @@ from runner.cli.app import run
 from runner.model.findings import FindingRow
 from runner.model.jobs import Kind
 from runner.settings import Declaration
-from runner.store import accounts, claims, findings, job_log, queue
+from runner.store import claims, findings, job_log, queue
 from runner.store.accounts import Role, Scope
 from runner.store.job_log import Line
+from runner.store.schema import users
 from tests.integration.server.kit import Running
 
 Said = tuple[int, str]
@@ -86,9 +87,7 @@ def test_connections_are_exported_as_declarations(server: Running, command: Comm
         server.connection(params=params, alias=alias, project_id=project)
     ldap = server.connection("ldap", alias="People", schedule="0 3 * * *", safety={"max_destructive": 5})
     server.connection("fortify_file_upload", project_id=project, is_file_upload=True)
-    server.database.write(
-        lambda c: accounts.create_user(c, email="cli@example.com", now=server.clock(), is_superuser=True)
-    )
+    server.database.write(lambda c: c.execute(users.update().values(is_superuser=True)))
     admin = server.client(Scope.ADMIN, email="cli@example.com")
     for name in ("developers", "testers"):
         group = admin.post("groups/", json={"name": name}).json()["id"]

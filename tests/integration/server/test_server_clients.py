@@ -159,5 +159,8 @@ def test_refusals_are_told(client: Client, site: Site, connection: int) -> None:
     assert (status, json.loads(text)) == (404, {"detail": "Not found."})
     status, headers, _ = client.send("DELETE", f"{root}/jobs/ldap/", token=site.token)
     assert (status, headers["allow"]) == (405, "GET, POST")
-    status, _, text = client.send("DELETE", f"{root}/connections/ldap/{connection}/", token=site.token)
-    assert (status, "detail" in json.loads(text)) == (409, True)
+    ended = {"connection": connection, "automatic": True, "succeeded": True, "result_message": ""}
+    _, _, text = client.send("POST", f"{root}/jobs/ldap/", body=ended, token=site.token)
+    again = {**ended, "id": json.loads(text)["id"]}
+    status, _, text = client.send("POST", f"{root}/jobs/ldap/", body=again, token=site.token)
+    assert (status, json.loads(text)) == (409, {"detail": "The job has its result already."})

@@ -205,13 +205,12 @@ class Stage:
             given["analysis_api_token"] = "key-that-the-page-leaves-out"
         return self.site.connection(kind, system, given)
 
-    def mapping(self) -> int:
-        """Add a group mapping; its number."""
-        path = f"connections/ldap/{self.connections['ldap']}/group-mappings/"
+    def mapping(self) -> tuple[str, int]:
+        """A directory's connection with one group mapping; the mappings' path, and its number."""
+        path = f"connections/ldap/{self.add('ldap')}/group-mappings/"
         status, made = self.site.ask("POST", path, {"ldap_group": "others", "sde_group": self.group})
-        assert status == 201
-        ident: int = made["id"]
-        return ident
+        assert status == 201, made
+        return path, made["id"]
 
     def shape(self, kind: str, *, person: Any = str) -> dict[str, Any]:
         """The shape of this kind's jobs."""
@@ -283,8 +282,7 @@ def test_a_printed_request_with_a_report(stage: Stage, tmp_path: Path) -> None:
 @pytest.mark.parametrize("row", [row for row in TABLE if row.page == MAPPINGS], ids=_named)
 def test_a_printed_request_about_group_mappings(stage: Stage, row: Printed) -> None:
     """Listed, added, changed, removed: each with the printed status and fields."""
-    mapping, connection = stage.mapping(), stage.connections["ldap"]
-    path = f"connections/ldap/{connection}/group-mappings/"
+    path, mapping = stage.mapping()
     if row.method in {"PUT", "DELETE"}:
         path += f"{mapping}/"
     values = {"id": mapping, "ldap_group": "developers", "sde_group": stage.group}
@@ -369,8 +367,7 @@ def test_ldap_jobs_of_the_older_page(stage: Stage) -> None:
 
 def test_group_mappings_are_searched(stage: Stage) -> None:
     """All words of ``search`` must be found, in the LDAP group or in ours."""
-    stage.mapping()
-    path = f"connections/ldap/{stage.connections['ldap']}/group-mappings/"
+    path, _ = stage.mapping()
     for words, there in (("others", True), ("group_1", True), ("OTHERS+group", True), ("others+none", False)):
         status, found = stage.site.ask("GET", f"{path}?search={words}")
         assert (status, bool(found["results"])) == (200, there), words
