@@ -161,6 +161,10 @@ def count(c: sa.Connection, wanted: Wanted) -> int:
     return (c.scalar(query.where(*_conditions(wanted))) or 0) - (c.scalar(previews) or 0)
 
 
+_UNSUCCESSFUL = sa.literal_column("(jobs.outcome IS NULL OR jobs.outcome != 'succeeded')")
+"""As the index of these jobs says it: only so is it taken, and a few failures among many jobs are at hand."""
+
+
 def _open() -> sa.Select[Any]:
     """The ids of unfinished jobs, from the small indexes made for them."""
     states = ("behind", "pending", "running")
@@ -170,7 +174,9 @@ def _open() -> sa.Select[Any]:
 
 def _conditions(wanted: Wanted, *, hide: bool = False) -> list[sa.ColumnElement[bool]]:
     """What is asked of a job; ``hide`` what would lead the planner to a larger index."""
-    hide_kind = hide or len(wanted.kinds) != 1 or wanted.connection_id is not None
+    hide_kind = (
+        hide or len(wanted.kinds) != 1 or wanted.connection_id is not None or wanted.succeeded is False
+    )
     found = [_of_kind(wanted, hide=hide_kind)] if len(wanted.kinds) < len(Kind) else []
     if not wanted.previews:
         found.append(~jobs.c.preview)
@@ -181,14 +187,12 @@ def _conditions(wanted: Wanted, *, hide: bool = False) -> list[sa.ColumnElement[
     if wanted.automatic is not None:
         # As the index of jobs that were started by hand says it; a user's jobs have an index that knows.
         by_hand = not wanted.automatic and wanted.user is None
-        started_by_hand = sa.literal_column("NOT jobs.automatic", sa.Boolean)
+        started_by_hand = sa.literal_column("NOT jobs.automatic")
         found.append(started_by_hand if by_hand else jobs.c.automatic == wanted.automatic)
     if wanted.ready is not None:
         found.append(jobs.c.state == "finished" if wanted.ready else jobs.c.id.in_(_open()))
     if wanted.succeeded is not None:
-        well = jobs.c.outcome == "succeeded"
-        bad = sa.or_(jobs.c.outcome.is_(None), jobs.c.outcome != "succeeded")
-        found.append(well if wanted.succeeded else bad)
+        found.append(jobs.c.outcome == "succeeded" if wanted.succeeded else _UNSUCCESSFUL)
     if wanted.user is not None:
         # Looked up first: so the jobs are a range of their index, and those of nobody are none at once.
         email = sa.func.lower(users.c.email) == wanted.user.lower()

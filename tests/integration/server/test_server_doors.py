@@ -8,6 +8,7 @@ import requests
 from tests.integration.datasync.world import document
 from tests.integration.server.site import Site
 from tests.servers.machine import Machine, free_port
+from tests.servers.waiting import until
 
 pytestmark = pytest.mark.xdist_group("daemon")
 
@@ -39,6 +40,23 @@ def test_nobody_comes_into_a_fresh_daemon(tmp_path: Path, session: requests.Sess
                 assert answer.status_code in {401, 403}, (path, header, answer.status_code)
         for path in ("/-/healthy", "/-/ready", "/metrics"):
             assert session.get(f"{base}{path}", timeout=30).status_code == 200, path
+
+
+def test_a_daemon_that_starts_is_not_stuck(tmp_path: Path, session: requests.Session) -> None:
+    """While its workers are being made it is healthy, though not ready: nobody restarts it for that."""
+    base = f"http://127.0.0.1:{free_port()}"
+    settings = {"RUNNER__SERVER__LISTEN": base.removeprefix("http://"), "RUNNER__ENGINE__CONCURRENCY": "16"}
+    machine = Machine(tmp_path / "state", settings)
+    told: set[tuple[int, str]] = set()
+
+    def ready() -> bool:
+        healthy = session.get(f"{base}/-/healthy", timeout=30)
+        told.add((healthy.status_code, healthy.json()["status"]))
+        return session.get(f"{base}/-/ready", timeout=30).status_code == 200
+
+    with machine.daemon():
+        until("the daemon to take jobs", ready)
+    assert told == {(200, "ok")}
 
 
 def test_one_user_comes_in_by_each_dialect(site: Site, session: requests.Session) -> None:

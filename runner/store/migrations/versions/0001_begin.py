@@ -333,7 +333,7 @@ def upgrade() -> None:
     op.create_index(
         "jobs_by_hand",
         "jobs",
-        ["id"],
+        ["preview", "id"],
         unique=False,
         sqlite_where=sa.text("NOT automatic"),
         postgresql_where=sa.text("NOT automatic"),
@@ -375,10 +375,10 @@ def upgrade() -> None:
     op.create_index(
         "jobs_unsuccessful",
         "jobs",
-        ["id"],
+        ["preview", "id"],
         unique=False,
-        sqlite_where=sa.text("outcome != 'succeeded'"),
-        postgresql_where=sa.text("outcome != 'succeeded'"),
+        sqlite_where=sa.text("outcome IS NULL OR outcome != 'succeeded'"),
+        postgresql_where=sa.text("outcome IS NULL OR outcome != 'succeeded'"),
     )
     op.create_table(
         "notes",
