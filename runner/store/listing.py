@@ -161,7 +161,9 @@ def count(c: sa.Connection, wanted: Wanted) -> int:
     return (c.scalar(query.where(*_conditions(wanted))) or 0) - (c.scalar(previews) or 0)
 
 
-_UNSUCCESSFUL = sa.literal_column("(jobs.outcome IS NULL OR jobs.outcome != 'succeeded')")
+_UNSUCCESSFUL: sa.ColumnElement[bool] = sa.literal_column(
+    "(jobs.outcome IS NULL OR jobs.outcome != 'succeeded')"
+)
 """As the index of these jobs says it: only so is it taken, and a few failures among many jobs are at hand."""
 
 
@@ -187,7 +189,7 @@ def _conditions(wanted: Wanted, *, hide: bool = False) -> list[sa.ColumnElement[
     if wanted.automatic is not None:
         # As the index of jobs that were started by hand says it; a user's jobs have an index that knows.
         by_hand = not wanted.automatic and wanted.user is None
-        started_by_hand = sa.literal_column("NOT jobs.automatic")
+        started_by_hand: sa.ColumnElement[bool] = sa.literal_column("NOT jobs.automatic")
         found.append(started_by_hand if by_hand else jobs.c.automatic == wanted.automatic)
     if wanted.ready is not None:
         found.append(jobs.c.state == "finished" if wanted.ready else jobs.c.id.in_(_open()))

@@ -1,5 +1,6 @@
 """Connections and connectors as text: what the command line prints is what the configuration takes."""
 
+import contextlib
 import re
 import tomllib
 from pathlib import Path
@@ -25,7 +26,8 @@ RALLY = {
 
 def test_what_is_exported_loads_elsewhere(lasting: Machine, tmp_path: Path) -> None:
     """A daemon that finds another's export in its conf.d has the same connections, with its secrets."""
-    lasting.client().post("connections/alm/", RALLY)
+    with contextlib.closing(lasting.client()) as client:
+        client.post("connections/alm/", RALLY)
     done = lasting.type("connections", "export")
     assert done.returncode == 0, done.stderr
     assert "hunter2" not in done.stdout
@@ -40,8 +42,8 @@ def test_what_is_exported_loads_elsewhere(lasting: Machine, tmp_path: Path) -> N
     steps = other.json("check", "--offline", "--config", main)
     assert {step["ok"] for step in steps} == {True}
     assert "connection Tickets" in {step["step"] for step in steps}
-    with other.daemon("--sample", "--config", str(main)):
-        rows = other.client().get("connections/")["results"]
+    with other.daemon("--sample", "--config", str(main)), contextlib.closing(other.client()) as client:
+        rows = client.get("connections/")["results"]
     (there,) = [row for row in rows if row["declared"] == "Tickets"]
     assert (there["system"]["id"], there["project"], there["frequency"]) == ("rally", 1, "daily")
     assert there["params"] == {**RALLY["params"], "alm_pass": "********"}  # type: ignore[dict-item]  # a dict

@@ -1,7 +1,9 @@
 """The clients that people use, each against a daemon: requests, httpx and curl."""
 
+import contextlib
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +23,9 @@ class Client(Protocol):
         self, method: str, url: str, *, body: object = None, file: Path | None = None, token: str = ""
     ) -> tuple[int, dict[str, str], str]:
         """Send a request; its status, the headers by their names in lower case, and the body."""
+
+    def close(self) -> None:
+        """Let go of connections."""
 
 
 class OfRequests:
@@ -44,6 +49,10 @@ class OfRequests:
         answer = self._session.request(method, url, json=body, headers=headers, timeout=60, **form)
         return answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.text
 
+    def close(self) -> None:
+        """Let go of connections."""
+        self._session.close()
+
 
 class OfHttpx:
     """``httpx``, with a client."""
@@ -64,6 +73,10 @@ class OfHttpx:
         headers = {"Authorization": f"Token {token}"} if token else {}
         answer = self._client.request(method, url, json=body, headers=headers, **form)
         return answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.text
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._client.close()
 
 
 class OfCurl:
@@ -89,12 +102,15 @@ class OfCurl:
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         return int(first.split()[1]), headers, text.decode()
 
+    def close(self) -> None:
+        """Nothing is kept between requests."""
+
 
 @pytest.fixture(params=[OfRequests, OfHttpx, OfCurl], ids=["requests", "httpx", "curl"])
-def client(request: pytest.FixtureRequest) -> Client:
+def client(request: pytest.FixtureRequest) -> Iterator[Client]:
     """One of the three."""
-    made: Client = request.param()
-    return made
+    with contextlib.closing(request.param()) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

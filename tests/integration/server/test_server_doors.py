@@ -1,5 +1,7 @@
 """The ways into a daemon, as it comes: one table of users and tokens, and nothing beside."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,19 +18,18 @@ GROUPID = "/GroupIDSecurityService/connect/token"
 
 
 @pytest.fixture
-def session() -> requests.Session:
+def session() -> Iterator[requests.Session]:
     """A session that takes nothing from the environment."""
-    made = requests.Session()
-    made.trust_env = False
-    return made
+    with requests.Session() as made:
+        made.trust_env = False
+        yield made
 
 
 def test_nobody_comes_into_a_fresh_daemon(tmp_path: Path, session: requests.Session) -> None:
     """Without a token that somebody made there is no user, no password and no sample, only its health."""
     base = f"http://127.0.0.1:{free_port()}"
     machine = Machine(tmp_path / "state", {"RUNNER__SERVER__LISTEN": base.removeprefix("http://")})
-    with machine.daemon():
-        client = machine.client()
+    with machine.daemon(), contextlib.closing(machine.client()) as client:
         (service,) = client.get("users/")["results"]
         assert (service["is_active"], service["role"]["name"]) == (False, "No Role")
         assert client.get("tokens/")["results"] == client.get("projects/")["results"] == []
