@@ -110,7 +110,7 @@ def _settings(section: type[Section], names: Iterable[str]) -> Iterator[str]:
         elif field.default is None:
             value = "unset"
         else:
-            value = f"`{toml.written(toml.plain(field.default, field))}`"
+            value = f"`{toml.value(toml.plain(field.default, field))}`"
         yield _item(name, takes, value, field.description or "")
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import tiers
-from runner.cli.command import DONE, Config, settled
-from runner.cli.output import console, text
+from runner.cli.command import DONE, AsJson, Config, settled
+from runner.cli.output import console, print_json_array, text
 from runner.cli.reach import become_owner
 from runner.errors import RunnerError, SettingsInvalid
 
@@ -27,16 +27,25 @@ def check(
     offline: Annotated[
         bool, typer.Option("--offline", help="Only the files and what they name; nothing is reached.")
     ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Check the configuration, what it names, and what is reached by it; exit code 78 or 69 if it is bad."""
-    code = DONE
-    for name, looked in _steps(config, offline=offline):
-        if isinstance(looked, RunnerError):
-            _print(name, looked.message, good=False)
-            code = code or looked.exit_code
-        else:
-            _print(name, looked, good=True)
-    return code
+    codes: list[int] = []
+
+    def told() -> Iterator[tuple[str, str, bool]]:
+        for name, looked in _steps(config, offline=offline):
+            if isinstance(looked, RunnerError):
+                codes.append(looked.exit_code)
+                yield name, looked.message, False
+            else:
+                yield name, looked, True
+
+    if as_json:
+        print_json_array({"step": name, "ok": good, "message": finding} for name, finding, good in told())
+    else:
+        for name, finding, good in told():
+            _print(name, finding, good=good)
+    return codes[0] if codes else DONE
 
 
 def _steps(config: Path | None, *, offline: bool) -> Iterator[tuple[str, str | RunnerError]]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runner.cli import toml
 from runner.cli.command import DONE, AsJson, Config, settled
 from runner.cli.output import facts, print_json, say
-from runner.cli.toml import plain, written
 from runner.errors import SettingsInvalid
 from runner.secrets import MASK
 
@@ -71,7 +71,7 @@ def show(
         print_json({name: {"value": value, "origin": origin} for name, value, origin in rows})
         return DONE
     facts(
-        (name, f"{written(value)}   ({origin})" if origins else written(value))
+        (name, f"{toml.value(value)}   ({origin})" if origins else toml.value(value))
         for name, value, origin in rows
     )
     return DONE
@@ -85,19 +85,19 @@ def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
         value = getattr(loaded.settings, name)
         if not isinstance(value, Section):
             if name not in _TABLES:
-                yield name, plain(value, field), loaded.origins.get(name, "default")
+                yield name, toml.plain(value, field), loaded.origins.get(name, "default")
             continue
         for key, inner in type(value).model_fields.items():
             found = getattr(value, key)
             if SECRET in inner.metadata and found:
                 found = found.replace(credential_in(found), MASK) if credential_in(found) else found
-            yield f"{name}.{key}", plain(found, inner), loaded.origins.get(f"{name}.{key}", "default")
+            yield f"{name}.{key}", toml.plain(found, inner), loaded.origins.get(f"{name}.{key}", "default")
     for table in ("remote", "provider"):
         for name, named in getattr(loaded.settings, table).items():
             for key, inner in type(named).model_fields.items():
                 found = MASK if key in _CONFIDENTIAL else getattr(named, key)
                 origin = loaded.origins.get(f"{table}.{name}.{key}", "default")
-                yield f"{table}.{name}.{key}", plain(found, inner), origin
+                yield f"{table}.{name}.{key}", toml.plain(found, inner), origin
     for number, one in enumerate(loaded.settings.connection):
         origin = loaded.origins.get(f"connection.{number}", "default")
         # Which of them are secret the connector knows, and it isn't asked here.
@@ -136,7 +136,7 @@ def _first_line(section: type) -> str:
 
 def _option(name: str, field: "FieldInfo", example: object = None) -> str:
     value = field.default if example is None else example
-    return f"# -- {field.description}\n# {name} = {written(plain(value, field))}\n"
+    return f"# -- {field.description}\n# {name} = {toml.value(toml.plain(value, field))}\n"
 
 
 _CONFIDENTIAL = frozenset({"token", "secrets", "password"})

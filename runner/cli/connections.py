@@ -1,11 +1,13 @@
 """``runner connections``: look at connections, try them, run them."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runner.cli import changes
 from runner.cli.command import DONE, FAILED, AsJson, on_server
+from runner.cli.declarations import Declarations
 from runner.cli.follow import follow, read_job, report, verdict
 from runner.cli.listings import CHANGE, CONNECTION, CONNECTION_WHOLE, JOB, pick
 from runner.cli.output import (
@@ -145,10 +147,18 @@ def _change(where: Where, connection: int, body: Json, done: str) -> int:
 
 @app.command("export")
 @on_server
-def export(where: Where) -> int:
-    """Print all connections with their parameters as JSON; secrets among them are masked."""
+def export(where: Where, *, as_json: AsJson = False) -> int:
+    """Print all connections as a drop-in of the configuration declares them, without secrets."""
     with reach(where) as client:
-        print_json_array(pick(CONNECTION_WHOLE, connection) for connection in client.pages("connections/"))
+        found = client.pages("connections/")
+        if as_json:
+            print_json_array(pick(CONNECTION_WHOLE, connection) for connection in found)
+            return DONE
+        declarations = Declarations(client)
+        sys.stdout.write(declarations.text(found))
+    if declarations.left_out:
+        numbers = ", ".join(map(str, declarations.left_out))
+        note(f"Left out, for the files that are sent make them: {numbers}.")
     return DONE
 
 

@@ -11,6 +11,7 @@ import typer
 from runner.cli.command import DONE, AsJson, Config, settled
 from runner.cli.output import facts, note, print_json, say
 from runner.cli.reach import become_owner, find_socket
+from runner.cli.refusals import BadUsage
 from runner.errors import StoreAway, StoreError
 
 if TYPE_CHECKING:
@@ -121,6 +122,36 @@ def restore(
     return DONE
 
 
+@app.command("copy")
+@settled
+def copy(
+    *,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="URL", help="An empty database, as postgresql+psycopg://me@host/runner."
+        ),
+    ],
+    config: Config = None,
+) -> int:
+    """Copy the whole store into an empty database, to go on there; stop the daemon before."""
+    from runner import configuration
+    from runner.cli.moving import copy_store
+
+    settings = configuration.load(file=config)
+    if find_socket(settings) is not None:
+        raise StoreError("The daemon is running; stop it first.")
+    target = parsed(to, "--to")
+    if target.password is not None:
+        msg = "--to: flags show in process lists; give the password in PGPASSWORD, or in ~/.pgpass."
+        raise BadUsage(msg)
+    become_owner(settings.state_dir)
+    with opened(settings) as source:
+        number = copy_store(source, target)
+    note(f"{number} rows are copied. Go on there with [store] url, and keep the state directory as it is.")
+    return DONE
+
+
 @app.command("rekey")
 @settled
 def rekey(*, config: Config = None) -> int:
@@ -176,21 +207,21 @@ def opened(settings: "Settings") -> Iterator["Database"]:
 
 def sqlite_file(settings: "Settings") -> Path | None:
     """The file of an SQLite store, else None."""
-    database = _parsed(settings).database
+    database = parsed(settings.store_url, "[store] url").database
     return Path(database) if database and settings.store_url.startswith("sqlite") else None
 
 
 def display_url(settings: "Settings") -> str:
     """The database's URL without its password."""
-    return str(_parsed(settings).render_as_string(hide_password=True))
+    return str(parsed(settings.store_url, "[store] url").render_as_string(hide_password=True))
 
 
-def _parsed(settings: "Settings") -> Any:
+def parsed(url: str, name: str) -> Any:
+    """A database's URL in its parts; ``StoreError`` if it isn't one, with the ``name`` of what it is from."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(settings.store_url)
+        return make_url(url)
     except ArgumentError as error:
-        msg = "[store] url is not a database URL."
-        raise StoreError(msg, detail=str(error)) from error
+        raise StoreError(f"{name} is not a database URL.", detail=str(error)) from error

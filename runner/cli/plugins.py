@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runner.cli import toml
 from runner.cli.command import DONE, AsJson, on_server, settled
 from runner.cli.listings import SYSTEM, pick
 from runner.cli.output import facts, print_json, print_json_array, say, table, text
 from runner.cli.parameters import Parameter, rows
 from runner.cli.reach import Where, reach
 from runner.cli.refusals import BadUsage, Json, NotThere
-from runner.cli.toml import written
 
 if TYPE_CHECKING:
     from runner.cli.client import Client
@@ -50,7 +50,7 @@ def describe(
     where: Where,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The module, as `plugins list` calls it.")],
     *,
-    toml: Annotated[
+    as_toml: Annotated[
         bool, typer.Option("--toml", help="Print a [[connection]] for the configuration instead.")
     ] = False,
     as_json: AsJson = False,
@@ -66,7 +66,7 @@ def describe(
         raise NotThere(msg)
     if as_json:
         print_json({**pick(SYSTEM, found), "params": found["params"]})
-    elif toml:
+    elif as_toml:
         if found["is_file_upload"]:
             msg = f"{name} takes files and isn't declared: a project's first file makes its connection."
             raise BadUsage(msg)
@@ -101,7 +101,7 @@ def default(row: Parameter) -> str:
     """A parameter's default in TOML, or what stands for it."""
     if row.required:
         return "required"
-    return "secret" if row.secret else "" if row.default in (None, "") else written(row.default)
+    return "secret" if row.secret else "" if row.default in (None, "") else toml.value(row.default)
 
 
 _WITHOUT_PROJECT = {"ldap", "datasync"}
@@ -121,7 +121,7 @@ def declaration(found: Json) -> str:
         "[connection.params]",
     ]
     for row in rows(found["params"]):
-        value = '"file:/path/to/it"' if row.secret else written(_example(row))
+        value = '"file:/path/to/it"' if row.secret else toml.value(_example(row))
         lines += [f"# {row.meaning}", f"{'' if row.required else '# '}{row.name} = {value}"]
     return "\n".join(lines) + "\n"
 

@@ -12,42 +12,47 @@ from runner.model.units import format_duration, format_size
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
-def plain(value: Any, field: "FieldInfo") -> Any:
+
+def plain(found: Any, field: "FieldInfo") -> Any:
     """A value as a file has it."""
     from runner.settings import SIZE
 
-    match value:
+    match found:
         case timedelta():
-            return format_duration(value)
+            return format_duration(found)
         case StrEnum():
-            return value.value
+            return found.value
         case Path():
-            return str(value)
+            return str(found)
         case int() if SIZE in field.metadata:
-            return format_size(value)
+            return format_size(found)
         case tuple() | list():
-            return [part.value if isinstance(part, StrEnum) else part for part in value]
-    return value
+            return [part.value if isinstance(part, StrEnum) else part for part in found]
+    return found
 
 
-def written(value: Any) -> str:
-    """A value in TOML."""
-    match value:
+def key(name: str) -> str:
+    """A key, in quotes where it needs them."""
+    return name if _BARE.fullmatch(name) else _quoted(name)
+
+
+def value(found: Any) -> str:
+    """A value on one line. TOML has no null: what is null in a table or a list is left out."""
+    match found:
         case bool():
-            return "true" if value else "false"
+            return "true" if found else "false"
         case dict():
-            return (
-                "{ " + ", ".join(f"{_key(key)} = {written(part)}" for key, part in value.items()) + " }"
-                if value
-                else "{}"
-            )
+            parts = [f"{key(name)} = {value(part)}" for name, part in found.items() if part is not None]
+            return "{ " + ", ".join(parts) + " }" if parts else "{}"
         case list():
-            return "[" + ", ".join(map(written, value)) + "]"
+            return "[" + ", ".join(value(part) for part in found if part is not None) + "]"
         case str():
-            return json.dumps(value, ensure_ascii=False)
-    return str(value)
+            return _quoted(found)
+    return str(found)
 
 
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+def _quoted(text: str) -> str:
+    """As in JSON, but for the one control code that JSON takes as it is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

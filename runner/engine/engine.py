@@ -252,8 +252,8 @@ class Engine:
         """Whether the loops make progress."""
         if not self.database.healthy():
             return False
-        if not self._slots or self._stopping:
-            return True
+        if self._keeper.ident is None or self._stopping:
+            return True  # the slots' workers are still being made, or it ends
         late = time.monotonic() - _STUCK
         return self._beat > late and all(
             slot.is_alive() and (slot.job is not None or slot.beat > late) for slot in self._slots

@@ -26,6 +26,7 @@ _PATH_SCHEMAS: Mapping[str, Schema] = {
     "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
     "task_id": {"type": "string", "description": 'as "7-T21"'},
     "name": {"type": "string"},
+    "plugin_id": {"type": "string", "description": 'as "rally"'},
     "group_id": {"type": "string", "pattern": "^G[0-9]{1,18}$"},
 }
 
@@ -232,6 +233,7 @@ QUERY: Mapping[str, Schema] = {
     "until": _INSTANT,
     "format": {"type": "string", "enum": ["json", "csv", "jsonl"]},
     "with_key": _BOOLEAN,
+    "commit": _BOOLEAN,
 }
 
 

@@ -81,6 +81,7 @@ class Holder:
     scopes: frozenset[Scope]
     dead: str  # why the token isn't good any more; "" = it is good
     use_is_old: bool  # its last use should be written again
+    expires: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,7 @@ def holder(c: sa.Connection, *, token_hash: str, now: datetime) -> Holder | None
         scopes=frozenset(Scope(scope) for scope in from_json(row.scopes) if scope in known),
         dead=dead,
         use_is_old=row.last_used is None or row.last_used <= to_micros(now - USED_EVERY),
+        expires=maybe_from_micros(row.expires),
     )
 
 

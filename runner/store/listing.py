@@ -153,14 +153,18 @@ def count(c: sa.Connection, wanted: Wanted) -> int:
     # A join that no condition needs would be made for each row all the same.
     if wanted.project_id is not None:
         query = query.join(connections, connections.c.id == jobs.c.connection_id)
-    if wanted.user is not None:
-        query = query.outerjoin(_runner, _runner.c.id == jobs.c.user_id)
     if wanted.previews:
         return c.scalar(query.where(*_conditions(wanted))) or 0
     # All without the previews, which are few: so two indexes alone answer the common question.
     wanted = replace(wanted, previews=True)
-    previews = query.where(sa.text("preview"), *_conditions(wanted, hide_kind=True))
+    previews = query.where(sa.text("preview"), *_conditions(wanted, hide=True))
     return (c.scalar(query.where(*_conditions(wanted))) or 0) - (c.scalar(previews) or 0)
+
+
+_UNSUCCESSFUL: sa.ColumnElement[bool] = sa.literal_column(
+    "(jobs.outcome IS NULL OR jobs.outcome != 'succeeded')"
+)
+"""As the index of these jobs says it: only so is it taken, and a few failures among many jobs are at hand."""
 
 
 def _open() -> sa.Select[Any]:
@@ -170,8 +174,11 @@ def _open() -> sa.Select[Any]:
     return sa.select(sa.union_all(*parts).subquery().c.id)
 
 
-def _conditions(wanted: Wanted, *, hide_kind: bool = False) -> list[sa.ColumnElement[bool]]:
-    hide_kind = hide_kind or len(wanted.kinds) != 1 or wanted.connection_id is not None
+def _conditions(wanted: Wanted, *, hide: bool = False) -> list[sa.ColumnElement[bool]]:
+    """What is asked of a job; ``hide`` what would lead the planner to a larger index."""
+    hide_kind = (
+        hide or len(wanted.kinds) != 1 or wanted.connection_id is not None or wanted.succeeded is False
+    )
     found = [_of_kind(wanted, hide=hide_kind)] if len(wanted.kinds) < len(Kind) else []
     if not wanted.previews:
         found.append(~jobs.c.preview)
@@ -180,15 +187,19 @@ def _conditions(wanted: Wanted, *, hide_kind: bool = False) -> list[sa.ColumnEle
     if wanted.project_id is not None:
         found.append(connections.c.project_id == wanted.project_id)
     if wanted.automatic is not None:
-        found.append(jobs.c.automatic == wanted.automatic)
+        # As the index of jobs that were started by hand says it; a user's jobs have an index that knows.
+        by_hand = not wanted.automatic and wanted.user is None
+        started_by_hand: sa.ColumnElement[bool] = sa.literal_column("NOT jobs.automatic")
+        found.append(started_by_hand if by_hand else jobs.c.automatic == wanted.automatic)
     if wanted.ready is not None:
         found.append(jobs.c.state == "finished" if wanted.ready else jobs.c.id.in_(_open()))
     if wanted.succeeded is not None:
-        well = jobs.c.outcome == "succeeded"
-        bad = sa.or_(jobs.c.outcome.is_(None), jobs.c.outcome != "succeeded")
-        found.append(well if wanted.succeeded else bad)
+        found.append(jobs.c.outcome == "succeeded" if wanted.succeeded else _UNSUCCESSFUL)
     if wanted.user is not None:
-        found.append(sa.func.lower(_runner.c.email) == wanted.user.lower())
+        # Looked up first: so the jobs are a range of their index, and those of nobody are none at once.
+        email = sa.func.lower(users.c.email) == wanted.user.lower()
+        user = sa.func.coalesce(jobs.c.user_id, 0) if hide else jobs.c.user_id
+        found.append(user == sa.select(users.c.id).where(email).scalar_subquery())
     return found
 
 

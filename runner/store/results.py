@@ -26,13 +26,16 @@ def lock_connection(c: sa.Connection, connection_id: int) -> None:
 
 def oldest_waiting(c: sa.Connection, *, connection_id: int, automatic: bool) -> int | None:
     """The connection's job that waits longest, with the same ``automatic``; never a preview."""
-    return c.scalar(
-        sa.select(jobs.c.id)
-        .where(jobs.c.connection_id == connection_id, jobs.c.state.in_(_WAITING))
-        .where(jobs.c.automatic == automatic, ~jobs.c.preview)
-        .order_by(jobs.c.id)
-        .limit(1)
-    )
+    # A look for each state: only so SQLite takes their small indexes, not all that the connection ever did.
+    waiting = [
+        sa.select(jobs.c.id, jobs.c.automatic, jobs.c.preview).where(
+            jobs.c.connection_id == connection_id, jobs.c.state == state
+        )
+        for state in _WAITING
+    ]
+    found = sa.union_all(*waiting).subquery()
+    wanted = sa.select(found.c.id).where(found.c.automatic == automatic, ~found.c.preview)
+    return c.scalar(wanted.order_by(found.c.id).limit(1))
 
 
 def end_waiting(

@@ -56,6 +56,21 @@ def test_no_command_is_documented_that_isn_t_there() -> None:
     assert set(re.findall(r"^### `(runner .*)`$", TEXT, re.MULTILINE)) == set(COMMANDS)
 
 
+_LISTINGS = re.compile(r" (list|changes|findings|log|status|show|describe|preview|watch|reconcile|check)$")
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if _LISTINGS.search(name)])
+def test_what_is_listed_can_be_had_as_json(name: str) -> None:
+    """Each command that lists or shows something has ``--json``, and its section speaks of it."""
+    assert "--json" in {flag for option in COMMANDS[name].params for flag in option.opts}
+    assert "--json" in _section(f"`{name}`") + _section(f"`{_first_of(name)}`")
+
+
+def _first_of(name: str) -> str:
+    """The command whose section lists the flags that the later ones of its group take too."""
+    return "runner jobs list" if name.startswith(("runner jobs ", "runner changes ")) else name
+
+
 @pytest.mark.parametrize(
     ("what", "fields"),
     [

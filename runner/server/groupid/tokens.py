@@ -13,7 +13,6 @@ from runner.server.services import services_of
 from runner.server.throttle import throttle_of
 from runner.server.unit import in_thread
 from runner.store import accounts
-from runner.store.accounts import Scope
 
 _LIFE = timedelta(minutes=20)
 _LARGEST = 16_384  # bytes of the form
@@ -42,15 +41,16 @@ async def connect(request: Request) -> Response:
         holder = accounts.holder(c, token_hash=hashed, now=now)
         if holder is None or holder.dead or (email is not None and holder.email.lower() != email.lower()):
             return None
-        scopes = [Scope(scope) for scope in holder.scopes]
+        # It ends with what it came from: else who has it could refresh it for ever.
+        expires = min(now + _LIFE, holder.expires or now + _LIFE)
         _, token = accounts.create_token(
-            c, user_id=holder.user_id, scopes=scopes, expires=now + _LIFE, now=now
+            c, user_id=holder.user_id, scopes=holder.scopes, expires=expires, now=now
         )
         return {
             "access_token": token,
-            "refresh_token": token,
+            "refresh_token": secret,  # so only who holds the lasting token goes on
             "token_type": "Bearer",
-            "expires_in": int(_LIFE.total_seconds()),
+            "expires_in": int((expires - now).total_seconds()),
         }
 
     found = await in_thread(lambda: services.database.write(work))

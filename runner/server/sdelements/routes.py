@@ -10,6 +10,7 @@ from runner.server.sdelements import (
     agents,
     analyses,
     backup,
+    bulk_users,
     connection_changes,
     connection_tests,
     connections,
@@ -26,6 +27,7 @@ from runner.server.sdelements import (
     pausing,
     place_changes,
     places,
+    plugins,
     reference,
     remote_agents,
     status,
@@ -54,10 +56,12 @@ def add_routes(router: APIRouter) -> None:
     connectors.add_routes(router, ROOT)
     _add_places(router)
     users.add_routes(router, ROOT)
+    bulk_users.add_routes(router, ROOT)
     groups.add_routes(router, ROOT)
     _add_tasks(router, f"{ROOT}/projects/{{project_id:number}}")
     analyses.add_routes(router, f"{ROOT}/projects/{{project_id:number}}")
     _add_reference(router)
+    plugins.add_routes(router, ROOT)
     _add_administration(router)
 
 

@@ -99,7 +99,7 @@ async def show_user(request: Request) -> Response:
     return reply(await reading(request, lambda c, _caller: _shown(c, [_find(c, request)])[0][1], Scope.READ))
 
 
-def _read(c: sa.Connection, values: Mapping[str, Any], *, create: bool) -> tuple[dict[str, Any], Any]:
+def read_user(c: sa.Connection, values: Mapping[str, Any], *, create: bool) -> tuple[dict[str, Any], Any]:
     """The columns a body names, and the ids of the groups; ``Invalid`` names all that is wrong."""
     fields = Fields(values)
     email = fields.text("email", required=create, blank=False, longest=254)
@@ -133,7 +133,7 @@ def _role(fields: Fields, values: Mapping[str, Any]) -> Role | None:
     return found
 
 
-def _check_taken(c: sa.Connection, columns: Mapping[str, Any], *, user_id: int | None) -> None:
+def check_taken(c: sa.Connection, columns: Mapping[str, Any], *, user_id: int | None) -> None:
     if "email" in columns:
         same = accounts.user_by_email(c, columns["email"])
         if same is not None and same.id != user_id:
@@ -144,7 +144,7 @@ def _check_taken(c: sa.Connection, columns: Mapping[str, Any], *, user_id: int |
             raise Invalid({"directory_id": ["Another user is known by it already."]})
 
 
-def _check_power(caller: Caller, columns: Mapping[str, Any], there: User | None) -> None:
+def check_power(caller: Caller, columns: Mapping[str, Any], there: User | None) -> None:
     """Who isn't a superuser makes and changes none; an agent's directory never does."""
     person = caller.superuser and caller.may(Scope.ADMIN)
     if not person and (columns.get("is_superuser") or (there is not None and there.is_superuser)):
@@ -159,10 +159,10 @@ async def create_user(request: Request) -> Response:
 
     def create(c: sa.Connection, caller: Caller) -> Shown:
         need_to_change(caller)
-        columns, wanted = _read(c, body.object(), create=True)
-        _check_power(caller, columns, None)
-        _check_taken(c, columns, user_id=None)
-        made = _insert(c, columns, now)
+        columns, wanted = read_user(c, body.object(), create=True)
+        check_power(caller, columns, None)
+        check_taken(c, columns, user_id=None)
+        made = insert_user(c, columns, now)
         if wanted:
             groups.set_groups_of(c, made, wanted)
         return _again(c, made)
@@ -170,7 +170,7 @@ async def create_user(request: Request) -> Response:
     return reply(await writing(request, create), 201)
 
 
-def _insert(c: sa.Connection, columns: Mapping[str, Any], now: datetime) -> int:
+def insert_user(c: sa.Connection, columns: Mapping[str, Any], now: datetime) -> int:
     made = accounts.create_user(c, email=columns["email"], now=now)
     store.update(c, made, {name: value for name, value in columns.items() if name != "email"})
     return made
@@ -191,9 +191,9 @@ async def patch_user(request: Request) -> Response:
         there = _find(c, request)
         if there.is_service:
             raise conflict("The service account can't be changed.")
-        columns, wanted = _read(c, body.object(), create=False)
-        _check_power(caller, columns, there)
-        _check_taken(c, columns, user_id=there.id)
+        columns, wanted = read_user(c, body.object(), create=False)
+        check_power(caller, columns, there)
+        check_taken(c, columns, user_id=there.id)
         if there.id == caller.user_id and columns.get("is_active") is False:
             raise conflict("You can't deactivate yourself.")
         store.update(c, there.id, columns)

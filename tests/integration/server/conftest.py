@@ -14,6 +14,7 @@ from runner.store.database import open_database
 from runner.store.schema import metadata
 from runner.store.vault import Vault
 from tests.integration.server.kit import Clock, EngineStandIn, Running
+from tests.integration.server.site import Site, running
 
 ON_BOTH = {
     "test_server_agents",
@@ -34,6 +35,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         both = metafunc.module.__name__.rpartition(".")[2] in ON_BOTH
         postgres = pytest.param("postgresql", marks=pytest.mark.postgres)
         metafunc.parametrize("server", ["sqlite", postgres] if both else ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A daemon with the sample project, shared by the tests of the group ``daemon``, which only add to it."""
+    with running(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture

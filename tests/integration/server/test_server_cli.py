@@ -1,6 +1,7 @@
 """The command line against a real server: what was added to look at and to steer connections."""
 
 import json
+import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 from runner.cli.app import run
 from runner.model.findings import FindingRow
 from runner.model.jobs import Kind
+from runner.settings import Declaration
 from runner.store import claims, findings, job_log, queue
 from runner.store.accounts import Role, Scope
 from runner.store.job_log import Line
+from runner.store.schema import users
 from tests.integration.server.kit import Running
 
 Said = tuple[int, str]
@@ -68,12 +71,42 @@ def test_a_connection_is_disabled_and_scheduled(server: Running, command: Comman
     assert command("connections", "schedule", ident, "--cron", "nonsense")[0] == 1
 
 
-def test_connections_are_exported_without_secrets(server: Running, command: Command) -> None:
-    """All connections with their params as JSON, masks where secrets are."""
+def test_connections_are_exported_as_json(server: Running, command: Command) -> None:
+    """With ``--json`` all connections with their params, masks where secrets are."""
     server.connection(params={"alm_server": "a", "alm_pass": "hunter2-hunter2"})
-    code, said = command("connections", "export")
+    code, said = command("connections", "export", "--json")
     (told,) = json.loads(said)
     assert (code, told["params"]) == (0, {"alm_server": "a", "alm_pass": "********"})
+
+
+def test_connections_are_exported_as_declarations(server: Running, command: Command) -> None:
+    """Tables for a drop-in: names told apart, projects and groups by name, no secret but where it is."""
+    project = server.project()
+    params = {"alm_server": "a", "alm_pass": "hunter2-hunter2", "odd key": {"x": [1, None]}, "none": None}
+    for alias in ("Shop", "Shop"):
+        server.connection(params=params, alias=alias, project_id=project)
+    ldap = server.connection("ldap", alias="People", schedule="0 3 * * *", safety={"max_destructive": 5})
+    server.connection("fortify_file_upload", project_id=project, is_file_upload=True)
+    server.database.write(lambda c: c.execute(users.update().values(is_superuser=True)))
+    admin = server.client(Scope.ADMIN, email="cli@example.com")
+    for name in ("developers", "testers"):
+        group = admin.post("groups/", json={"name": name}).json()["id"]
+        path = f"connections/ldap/{ldap}/group-mappings/"
+        made = admin.post(path, json={"ldap_group": f"CN={name}", "sde_group": group})
+        assert made.status_code == 201, made.text
+    code, said = command("connections", "export")
+    assert (code, "hunter2" in said) == (0, False)
+    first, second, third = (
+        Declaration.model_validate(one).model_dump() for one in tomllib.loads(said)["connection"]
+    )
+    assert [first["name"], second["name"], third["name"]] == ["Shop", "Shop (2)", "People"]
+    assert first["project"] == "Unit of Webshop/Application of Webshop/Webshop"
+    secret = {"alm_server": "a", "odd key": {"x": [1]}}
+    assert first["params"] == {**secret, "alm_pass": "env:RUNNER_SHOP_ALM_PASS"}
+    assert second["params"] == {**secret, "alm_pass": "env:RUNNER_SHOP_2_ALM_PASS"}
+    assert (third["schedule"], third["safety"]) == ("0 3 * * *", {"max_destructive": 5})
+    groups = [(one["ldap_group"], one["group"]) for one in third["group_mappings"]]
+    assert groups == [("CN=developers", "developers"), ("CN=testers", "testers")]
 
 
 def test_a_mapping_goes_in_and_comes_out(server: Running, command: Command, tmp_path: Path) -> None:

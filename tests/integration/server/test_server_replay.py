@@ -1,19 +1,20 @@
-"""The requests that the original's pages print, sent with curl as they stand there.
+"""The requests that the original's pages print, sent with curl to a daemon as they stand there.
 
 Compared are the status, and the names and types of all fields that the pages show. Where two
 versions of a page differ, both are here.
 """
 
-import json
+import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from runner.store import accounts
-from runner.store.accounts import Role, Scope
-from tests.integration.server.kit import Running, curl
+from tests.integration.server.site import PROJECT, Site
+
+pytestmark = pytest.mark.xdist_group("daemon")
 
 ALM = {
     "sde_project": "Demo Project",
@@ -115,212 +116,281 @@ def differing(value: Any, shape: Any, where: str = "answer") -> list[str]:
     return [] if isinstance(value, shape) else [f"{where} is {type(value).__name__}"]
 
 
+class Printed(NamedTuple):
+    """A request as a page prints it, with the names of what it sends."""
+
+    page: str
+    method: str
+    path: str  # below /api/v2/
+    fields: frozenset[str] = frozenset()
+
+
+NEWER, OLDER, MAPPINGS = "newer", "older", "group mappings"
+START = frozenset({"automatic", "connection", "ready"})
+RESULT = frozenset({"automatic", "connection", "result_message", "succeeded"})
+MAPPING_FIELDS = frozenset({"ldap_group", "sde_group"})
+_EXPAND = "?expand=user,triggered_by"
+_MAPPINGS = "connections/ldap/1/group-mappings/"
+
+TABLE = (
+    Printed(NEWER, "GET", "jobs/"),
+    Printed(NEWER, "GET", f"jobs/{_EXPAND}"),
+    *(
+        row
+        for kind in ("alm", "analysis", "ldap")
+        for row in (
+            Printed(NEWER, "GET", f"jobs/{kind}/"),
+            Printed(NEWER, "GET", f"jobs/{kind}/{_EXPAND}"),
+            Printed(NEWER, "GET", f"jobs/{kind}/{{job_id}}"),
+            Printed(NEWER, "POST", f"jobs/{kind}/", START),
+            Printed(NEWER, "POST", f"jobs/{kind}/", RESULT),
+        )
+    ),
+    Printed(NEWER, "POST", "jobs/analysis-file/", frozenset({"report_file", "system", "project"})),
+    *(
+        row
+        for kind, before in (("alm", "projects/1/"), ("analysis", "projects/1/"), ("ldap", ""))
+        for row in (
+            Printed(OLDER, "GET", f"jobs/{kind}/"),
+            Printed(OLDER, "GET", f"jobs/{kind}/{{job_id}}"),
+            Printed(OLDER, "POST", f"{before}jobs/{kind}/", START),
+            Printed(OLDER, "POST", f"{before}jobs/{kind}/", RESULT),
+        )
+    ),
+    Printed(MAPPINGS, "GET", _MAPPINGS),
+    Printed(MAPPINGS, "POST", _MAPPINGS, MAPPING_FIELDS),
+    Printed(MAPPINGS, "PUT", f"{_MAPPINGS}1/", MAPPING_FIELDS | {"id"}),
+    Printed(MAPPINGS, "DELETE", "connections/ldap/{connection_id}/group-mappings/{group_mapping_id}/"),
+)
+"""Every request that the pages print; each row is replayed below."""
+
 KINDS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "alm": ("rally", ALM, CONNECTION),
-    "analysis": ("whitehat", SCANNER, CONNECTION),
-    "ldap": ("ldap", LDAP, OF_LDAP),
+    "alm": ("Rally", ALM, CONNECTION),
+    "analysis": ("Whitehat", SCANNER, CONNECTION),
+    "ldap": ("LDAP", LDAP, OF_LDAP),
 }
+MAPPING = {"id": int, "last_modified": str, "ldap_group": str, "sde_group": {"id": str, "name": str}}
+FILE_JOB: dict[str, Any] = job(
+    {
+        **CONNECTION,
+        "system": {"id": str, "short_name": str, "name": str},
+        "in_progress": bool,
+        "connector": type(None),
+        "debug_mode": bool,
+        "is_file_upload": bool,
+    },
+    {"file_upload": "", "sde_project": 1, "sde_businessunit": 1, "sde_application": 1},
+)
 
 
-class Site:
-    """A server with what the pages' requests speak of, and curl."""
+class Stage:
+    """What the requests speak of: a connection of each kind with a finished job, and a group."""
 
-    def __init__(self, server: Running) -> None:
-        self.server = server
-        self.project = server.project()
-        server.database.write(
-            lambda c: accounts.create_user(
-                c, email="root@example.com", now=server.clock(), role=Role.ADMINISTRATOR, is_superuser=True
-            )
-        )
-        self.token = server.token(Scope.ADMIN, email="root@example.com")
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.params = {kind: params for kind, (_, params, _) in KINDS.items()}
+        self.connections = {kind: self.add(kind) for kind in KINDS}
+        self.jobs = {kind: site.finished(kind, ident) for kind, ident in self.connections.items()}
+        self.old = self.add("ldap", OLD_LDAP)
+        site.finished("ldap", self.old)
+        status, group = site.ask("POST", "groups/", {"name": "group_1"})
+        assert status == 201
+        self.group: str = group["id"]
 
-    def connection(self, kind: str, params: Mapping[str, Any] | None = None) -> int:
-        """A connection as the pages show one of this kind, with a job that succeeded."""
+    def add(self, kind: str, params: Mapping[str, Any] | None = None) -> int:
+        """Add a connection as the pages show one of this kind."""
         system, usual, _ = KINDS[kind]
-        made = self.server.connection(
-            system,
-            project_id=self.project if kind != "ldap" else None,
-            params=dict(params or usual),
-            alias="My Connection",
-        )
-        self.server.finished_jobs(made, 1, kind=kind, uuid=f"{kind}-{made}")
-        return made
+        given = dict(params or usual)
+        if kind == "analysis":
+            given["analysis_api_token"] = "key-that-the-page-leaves-out"
+        return self.site.connection(kind, system, given)
 
-    def ask(self, method: str, path: str, body: object = None, *, colon: bool = False) -> tuple[int, Any]:
-        """Send a request as the pages print it: the token in quotes, perhaps a colon before it."""
-        scheme = "Token:" if colon else "Token"
-        arguments = [
-            "-X",
+    def mapping(self) -> tuple[str, int]:
+        """A directory's connection with one group mapping; the mappings' path, and its number."""
+        path = f"connections/ldap/{self.add('ldap')}/group-mappings/"
+        status, made = self.site.ask("POST", path, {"ldap_group": "others", "sde_group": self.group})
+        assert status == 201, made
+        return path, made["id"]
+
+    def shape(self, kind: str, *, person: Any = str) -> dict[str, Any]:
+        """The shape of this kind's jobs."""
+        return job(KINDS[kind][2], self.params[kind], person=person)
+
+
+@pytest.fixture(scope="module")
+def stage(site: Site) -> Stage:
+    """The daemon with what the requests speak of."""
+    return Stage(site)
+
+
+def _named(row: Printed) -> str:
+    sent = {START: "start", RESULT: "result"}.get(row.fields, "")
+    return " ".join(word for word in (row.page, row.method, row.path, sent) if word)
+
+
+JOBS = [row for row in TABLE if row.page != MAPPINGS and "file" not in row.path]
+
+
+@pytest.mark.parametrize("row", JOBS, ids=_named)
+def test_a_printed_request_about_jobs(stage: Stage, row: Printed) -> None:
+    """It is answered with the printed status, and with all printed fields in their types."""
+    found = re.search(r"jobs/(\w+)/", row.path)
+    kind = found[1] if found else "alm"
+    path = row.path.replace("{job_id}", str(stage.jobs[kind]))
+    body: dict[str, Any] = {}
+    if row.fields == START:
+        body = {"automatic": False, "ready": False}
+    elif row.fields == RESULT:
+        body = {"automatic": True, "result_message": "My Message", "succeeded": True}
+    if body:
+        body["connection"] = stage.connections[kind]
+    assert set(body) == row.fields
+    # The pages that expand users print a colon behind the scheme.
+    expanded = "expand" in row.path
+    scheme = 'Token: "{token}"' if expanded else 'Token "{token}"'
+    status, answer = stage.site.ask(row.method, path, body or None, authorization=scheme)
+    assert status == (200 if row.method == "GET" else 201), answer
+    shown = answer
+    if "results" in answer:
+        mine = [one for one in answer["results"] if one["connection"]["id"] == stage.connections[kind]]
+        assert mine, "the list has none of this connection's jobs"
+        shown = mine[0]
+    assert differing(shown, stage.shape(kind, person=(str, dict) if expanded else str)) == []
+    if row.fields == START:
+        assert (shown["ready"], shown["succeeded"], shown["result_message"]) == (False, False, "")
+    if row.fields == RESULT:
+        assert (shown["ready"], shown["succeeded"], shown["automatic"]) == (True, True, True)
+        assert shown["result_message"] == "My Message"
+
+
+def test_a_printed_request_with_a_report(stage: Stage, tmp_path: Path) -> None:
+    """A file makes a job and a connection of its own, whose ids stand where names do elsewhere."""
+    report = tmp_path / "report.xml"
+    report.write_text('<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<ReportDefinition/>')
+    form = {
+        "report_file": f"@{report};type=text/xml",
+        "system": "fortify_file_upload",
+        "project": str(PROJECT),
+    }
+    status, answer = stage.site.ask("POST", "jobs/analysis-file/", form=form)
+    assert (status, differing(answer, FILE_JOB)) == (201, [])
+    assert answer["attachment"] == "report.xml"
+    assert answer["connection"]["alias"] == "File Upload Connection - Fortify"
+    assert answer["connection"]["params"]["file_upload"] == "report.xml"
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.page == MAPPINGS], ids=_named)
+def test_a_printed_request_about_group_mappings(stage: Stage, row: Printed) -> None:
+    """Listed, added, changed, removed: each with the printed status and fields."""
+    path, mapping = stage.mapping()
+    if row.method in {"PUT", "DELETE"}:
+        path += f"{mapping}/"
+    values = {"id": mapping, "ldap_group": "developers", "sde_group": stage.group}
+    body = {name: value for name, value in values.items() if name in row.fields} if row.fields else None
+    status, answer = stage.site.ask(row.method, path, body)
+    assert status == {"GET": 200, "POST": 201, "PUT": 200, "DELETE": 204}[row.method], answer
+    if row.method == "DELETE":
+        assert answer is None
+        return
+    for shown in answer["results"] if row.method == "GET" else [answer]:
+        assert differing(shown, MAPPING) == []
+        assert shown["sde_group"] == {"id": stage.group, "name": "group_1"}
+    if row.method != "GET":
+        assert answer["ldap_group"] == "developers"
+
+
+PAGES = Path(__file__).parents[4] / "shared" / "seeds"
+_PRINTED = re.compile(
+    r"^(GET|POST|PUT|PATCH|DELETE) /api/v2/(\S+)(?: HTTP/1\.1)?\n(?:[A-Z][\w-]+: [^\n]*\n)+"
+    r"(.*?)(?=^HTTP/1\.1|^Content-Type: application/json|^```|^Query|^\{\n +\"results|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+_SENT = re.compile(r'^\s*"(\w+)":|name="(\w+)"', re.MULTILINE)
+
+
+def test_no_printed_request_is_without_a_row() -> None:
+    """Where the pages are at hand, the requests that they print are those of the table, each as often."""
+    pages = [page.read_text(encoding="utf-8") for page in sorted(PAGES.glob("*.txt"))]
+    printed = [
+        (
             method,
-            "-H",
-            "Accept: application/json",
-            "-H",
-            f'Authorization: {scheme} "{self.token}"',
-        ]
-        if body is not None:
-            arguments += ["-d", json.dumps(body)]
-        status, text = curl(*arguments, f"{self.server.base}/api/v2/{path}")
-        return status, json.loads(text) if text else None
-
-
-@pytest.fixture
-def site(server: Running) -> Site:
-    """The server that the requests are sent to."""
-    return Site(server)
+            path,
+            frozenset(a or b for a, b in re.findall(r'^\s*"(\w+)":|name="(\w+)"', sent, re.MULTILINE)),
+        )
+        for page in pages
+        if " /api/v2/" in page
+        for method, path, sent in _PRINTED.findall(page)
+    ]
+    if not printed:
+        pytest.skip("the original's pages are not at hand")
+    assert Counter(printed) == Counter(row[1:] for row in TABLE)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_lists_of_jobs(site: Site, kind: str) -> None:
-    """Jobs of all kinds and of one, plain and with users expanded."""
-    site.connection(kind)
-    _, params, connection = KINDS[kind]
-    for path in ("jobs/", f"jobs/{kind}/"):
-        for query, colon, person in (("", False, str), ("?expand=user,triggered_by", True, (str, dict))):
-            status, answer = site.ask("GET", f"{path}{query}", colon=colon)
-            assert status == 200
-            (found,) = answer["results"]
-            assert differing(found, job(connection, params, person=person)) == []
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_users_are_expanded(site: Site, kind: str) -> None:
+def test_users_are_expanded(stage: Stage, kind: str) -> None:
     """With ``expand`` the user and who triggered the job are objects, with role and groups."""
-    ident = site.connection(kind)
-    site.ask("POST", f"jobs/{kind}/", {"connection": ident, "automatic": False, "ready": False})
-    status, answer = site.ask("GET", f"jobs/{kind}/?expand=user,triggered_by", colon=True)
+    ident = stage.connections[kind]
+    stage.site.ask("POST", f"jobs/{kind}/", {"connection": ident, "automatic": False, "ready": False})
+    status, answer = stage.site.ask("GET", f"jobs/{kind}/?expand=user,triggered_by&connection={ident}")
     assert status == 200
     for field in ("user", "triggered_by"):
         assert differing(answer["results"][0][field], USER) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_job(site: Site, kind: str) -> None:
-    """A job by its number, with and without the slash that the page leaves out."""
-    ident = site.connection(kind)
-    _, params, connection = KINDS[kind]
-    status, listed = site.ask("GET", f"jobs/{kind}/?connection={ident}")
-    number = listed["results"][0]["id"]
-    for slash in ("", "/"):
-        status, answer = site.ask("GET", f"jobs/{kind}/{number}{slash}")
-        assert (status, differing(answer, job(connection, params))) == (200, [])
-        assert answer["id"] == number
+def test_rules_lines_are_answered_as_well(stage: Stage, kind: str) -> None:
+    """With and without the last slash, the kind in capitals, and the older path for what has no project."""
+    number = stage.jobs[kind]
+    for path in (f"jobs/{kind}/{number}/", f"jobs/{kind.upper()}/{number}", f"jobs/{kind}/{number}"):
+        status, answer = stage.site.ask("GET", path)
+        assert (status, answer["id"]) == (200, number)
+    body = {
+        "connection": stage.connections[kind],
+        "result_message": "",
+        "succeeded": True,
+        "automatic": True,
+        "ready": True,
+    }
+    status, answer = stage.site.ask("POST", f"jobs/{kind.upper()}/", body)
+    assert (status, answer["result_message"]) == (201, "")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("older", [False, True])
-def test_a_run_is_started(site: Site, kind: str, *, older: bool) -> None:
-    """``ready: false`` queues a run: 201, not ready, not succeeded, no message."""
-    ident = site.connection(kind)
-    _, params, connection = KINDS[kind]
-    path = f"projects/{site.project}/jobs/{kind}/" if older and kind != "ldap" else f"jobs/{kind}/"
-    body = {"connection": ident, "automatic": False, "ready": False}
-    status, answer = site.ask("POST", path, body)
-    assert (status, differing(answer, job(connection, params))) == (201, [])
-    assert (answer["ready"], answer["succeeded"], answer["result_message"]) == (False, False, "")
-    assert answer["connection"]["id"] == ident
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("older", [False, True])
-def test_a_result_is_posted(site: Site, kind: str, *, older: bool) -> None:
-    """A result makes a finished row, which says what was posted; LDAP's address in capitals, too."""
-    ident = site.connection(kind)
-    _, params, connection = KINDS[kind]
-    path = f"projects/{site.project}/jobs/{kind}/" if older and kind != "ldap" else f"jobs/{kind}/"
-    if older and kind == "ldap":
-        path = "jobs/LDAP/"
-    body = {"connection": ident, "result_message": "My Message", "succeeded": True, "automatic": True}
-    status, answer = site.ask("POST", path, body)
-    assert (status, differing(answer, job(connection, params))) == (201, [])
-    assert (answer["ready"], answer["succeeded"], answer["automatic"]) == (True, True, True)
-    assert answer["result_message"] == "My Message"
-
-
-def test_a_report_is_sent(site: Site, tmp_path: Path) -> None:
-    """A file makes a job and a connection of its own, whose ids stand where names do elsewhere."""
-    report = tmp_path / "report.xml"
-    report.write_text('<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<ReportDefinition/>')
-    status, text = curl(
-        "-H",
-        "Accept: application/json",
-        "-H",
-        f'Authorization: Token "{site.token}"',
-        "-F",
-        f"report_file=@{report};type=text/xml",
-        "-F",
-        "system=fortify_file_upload",
-        "-F",
-        f"project={site.project}",
-        f"{site.server.base}/api/v2/jobs/analysis-file/",
-    )
-    answer = json.loads(text)
-    shape = job(
-        {
-            **CONNECTION,
-            "system": {"id": str, "short_name": str, "name": str},
-            "in_progress": bool,
-            "connector": type(None),
-            "debug_mode": bool,
-            "is_file_upload": bool,
-        },
-        {"file_upload": "", "sde_project": 1, "sde_businessunit": 1, "sde_application": 1},
-    )
-    assert (status, differing(answer, shape)) == (201, [])
-    assert answer["attachment"] == "report.xml"
-    assert answer["connection"]["alias"] == "File Upload Connection - Fortify"
-    assert answer["connection"]["params"]["file_upload"] == "report.xml"
-
-
-def test_ldap_jobs_of_the_older_page(site: Site) -> None:
+def test_ldap_jobs_of_the_older_page(stage: Stage) -> None:
     """``group_query`` and the inline ``group_mapping`` come back as they were stored."""
-    ident = site.connection("ldap", OLD_LDAP)
-    status, answer = site.ask("GET", f"jobs/ldap/?connection={ident}")
+    status, answer = stage.site.ask("GET", f"jobs/ldap/?connection={stage.old}")
     assert status == 200
     assert differing(answer["results"][0], job(OF_LDAP, OLD_LDAP)) == []
     assert answer["results"][0]["connection"]["params"]["group_mapping"] == OLD_LDAP["group_mapping"]
 
 
-@pytest.mark.parametrize(
-    ("query", "number"),
-    [
-        ("automatic=true", 0),
-        ("automatic=False", 2),
+def test_group_mappings_are_searched(stage: Stage) -> None:
+    """All words of ``search`` must be found, in the LDAP group or in ours."""
+    path, _ = stage.mapping()
+    for words, there in (("others", True), ("group_1", True), ("OTHERS+group", True), ("others+none", False)):
+        status, found = stage.site.ask("GET", f"{path}?search={words}")
+        assert (status, bool(found["results"])) == (200, there), words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_filters(stage: Stage, kind: str) -> None:
+    """Each filter that the pages name narrows the list, on all jobs and on those of the kind."""
+    ident = stage.add(kind)
+    stage.site.finished(kind, ident)
+    stage.site.ask("POST", f"jobs/{kind}/", {"connection": ident, "automatic": False, "ready": False})
+    for query, number in (
+        ("automatic=true", 1),
+        ("automatic=False", 1),
         ("ready=1", 1),
         ("ready=0", 1),
         ("succeeded=TRUE", 1),
         ("succeeded=false", 1),
-        ("connection=1", 2),
-        ("connection=99", 0),
-        ("user=root@example.com", 1),
+        ("user=ADMIN@localhost", 1),
+        ("user=no-reply%2Brunner@localhost", 1),
         ("user=nobody@example.com", 0),
-    ],
-)
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_filters(site: Site, kind: str, query: str, number: int) -> None:
-    """Each filter that the pages name narrows the list, on all jobs and on those of the kind."""
-    ident = site.connection(kind)
-    site.ask("POST", f"jobs/{kind}/", {"connection": ident, "automatic": False, "ready": False})
-    for path in ("jobs/", f"jobs/{kind}/"):
-        status, answer = site.ask("GET", f"{path}?{query}")
-        assert (status, len(answer["results"])) == (200, number)
-
-
-MAPPING = {"id": int, "last_modified": str, "ldap_group": str, "sde_group": {"id": str, "name": str}}
-
-
-def test_group_mappings(site: Site) -> None:
-    """Each request on group mappings, in the order in which the page prints them."""
-    ident = site.connection("ldap")
-    _, group = site.ask("POST", "groups/", {"name": "group_1"})
-    path = f"connections/ldap/{ident}/group-mappings/"
-    body = {"ldap_group": "developers", "sde_group": group["id"]}
-    status, made = site.ask("POST", path, body)
-    assert (status, differing(made, MAPPING)) == (201, [])
-    status, listed = site.ask("GET", path)
-    assert (status, listed["results"]) == (200, [made])
-    status, found = site.ask("GET", f"{path}?search=group_1")
-    assert (status, found["results"]) == (200, [made])
-    status, changed = site.ask("PUT", f"{path}{made['id']}/", {"id": 1, **body})
-    assert (status, differing(changed, MAPPING)) == (200, [])
-    assert site.ask("DELETE", f"{path}{made['id']}/") == (204, None)
+    ):
+        for path in ("jobs/", f"jobs/{kind}/"):
+            status, answer = stage.site.ask("GET", f"{path}?connection={ident}&{query}")
+            assert (status, len(answer["results"])) == (200, number), (path, query)
+    assert stage.site.ask("GET", "jobs/?connection=99999") == (200, {"results": []})

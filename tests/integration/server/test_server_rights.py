@@ -109,6 +109,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     "GET /api/v2/users/me/": ANY,
     "GET /api/v2/users/{user_id}/": READ,
     "POST /api/v2/users/": ACCOUNTS,
+    "POST /api/v2/users/bulk-upload/": ACCOUNTS,
     "PUT /api/v2/users/{user_id}/": ACCOUNTS,
     "PATCH /api/v2/users/{user_id}/": ACCOUNTS,
     "DELETE /api/v2/users/{user_id}/": ADMIN,
@@ -142,6 +143,9 @@ RIGHTS: dict[str, frozenset[str]] = {
         f"GET /api/v2/{path}/": READ
         for path in ("task-statuses", "verification-statuses", "phases", "systems", "status")
     },
+    "GET /api/v2/plugins/": READ,
+    "GET /api/v2/plugins/{kind}/": READ,
+    "GET /api/v2/plugins/{kind}/{plugin_id}/": READ,
     "GET /api/v2/tokens/": ADMIN,
     "POST /api/v2/tokens/": ADMIN,
     "DELETE /api/v2/tokens/{token_id}/": ADMIN,
@@ -177,7 +181,7 @@ RIGHTS: dict[str, frozenset[str]] = {
 BODIES: dict[str, Any] = {"POST /api/v2/jobs/{kind}/": JOB, "POST /api/v2/projects/1/jobs/{kind}/": JOB}
 """Where what is wrong with the body would be told before who may."""
 
-VALUES = {"kind": "alm", "task_id": "T21", "group_id": "G1", "token_id": "999999"}
+VALUES = {"kind": "alm", "task_id": "T21", "group_id": "G1", "token_id": "999999", "plugin_id": "rally"}
 """What stands in a path; any other id is 1."""
 
 

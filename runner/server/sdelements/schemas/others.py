@@ -8,6 +8,7 @@ from runner.server.sdelements.schemas.parts import (
     INSTANT,
     INTEGER,
     MAYBE_INSTANT,
+    MAYBE_INTEGER,
     MAYBE_TEXT,
     OBJECT,
     TEXT,
@@ -17,6 +18,27 @@ from runner.server.sdelements.schemas.parts import (
     thing,
 )
 from runner.store.accounts import Scope
+
+_PLUGIN_FIELD = thing(
+    {
+        "name": TEXT,
+        "label": TEXT,
+        "description": TEXT,
+        "field_type": {"enum": ["string", "masked_string", "select", "boolean"]},
+        "default": {},
+        "readonly": BOOLEAN,
+        "max_length": MAYBE_INTEGER,
+        "required": BOOLEAN,
+        "deprecated": BOOLEAN,
+        "placeholder": TEXT,
+        "scope": TEXTS,
+        "help_text": TEXT,
+        "options": {
+            "type": "array",
+            "items": thing({"label": TEXT, "value": {}, "disabled": BOOLEAN}),
+        },
+    }
+)
 
 OTHERS: dict[str, Schema] = {
     "Error": thing({"detail": TEXT}),
@@ -36,6 +58,23 @@ OTHERS: dict[str, Schema] = {
             "secrets": TEXTS,
             "params": OBJECT,
             "broken": MAYBE_TEXT,
+        }
+    ),
+    "Plugin": thing(
+        {
+            "id": TEXT,
+            "kind": enum(Kind),
+            "name": TEXT,
+            "short_name": TEXT,
+            "command": TEXT,
+            "is_file_upload": BOOLEAN,
+            "broken": MAYBE_TEXT,
+            "sections": {
+                "type": "array",
+                "items": thing(
+                    {"label": TEXT, "optional": BOOLEAN, "fields": {"type": "array", "items": _PLUGIN_FIELD}}
+                ),
+            },
         }
     ),
     "RemoteAgent": thing(

@@ -68,6 +68,13 @@ PEOPLE: dict[str, Schema] = {
     ),
     "NewUser": asked(_USER, "email"),
     "ChangedUser": asked(_USER),
+    "UserLines": {**TEXT, "description": "CSV: email, first name, last name, role, groups (with semicolons)"},
+    "BulkUsers": thing(
+        {
+            "committed": BOOLEAN,
+            "users": {"type": "array", "items": thing({"line": INTEGER, "email": TEXT})},
+        }
+    ),
     "Group": thing(
         {
             "id": _GROUP_ID,

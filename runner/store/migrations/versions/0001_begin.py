@@ -330,6 +330,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'behind'"),
     )
     op.create_index("jobs_by_connection", "jobs", ["connection_id", "id"], unique=False)
+    op.create_index(
+        "jobs_by_hand",
+        "jobs",
+        ["preview", "id"],
+        unique=False,
+        sqlite_where=sa.text("NOT automatic"),
+        postgresql_where=sa.text("NOT automatic"),
+    )
     op.create_index("jobs_by_kind", "jobs", ["kind", "id"], unique=False)
     op.create_index(
         "jobs_by_upload",
@@ -355,6 +363,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'pending' OR state = 'running'"),
         postgresql_where=sa.text("state = 'pending' OR state = 'running'"),
     )
+    op.create_index("jobs_by_user", "jobs", ["user_id", "id", "automatic"], unique=False)
     op.create_index(
         "jobs_previews",
         "jobs",
@@ -366,10 +375,10 @@ def upgrade() -> None:
     op.create_index(
         "jobs_unsuccessful",
         "jobs",
-        ["id"],
+        ["preview", "id"],
         unique=False,
-        sqlite_where=sa.text("outcome != 'succeeded'"),
-        postgresql_where=sa.text("outcome != 'succeeded'"),
+        sqlite_where=sa.text("outcome IS NULL OR outcome != 'succeeded'"),
+        postgresql_where=sa.text("outcome IS NULL OR outcome != 'succeeded'"),
     )
     op.create_table(
         "notes",
