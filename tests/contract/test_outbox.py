@@ -1,12 +1,16 @@
 """Results on their way to a remote server, as deliveries read them."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from runner.model.jobs import Kind
 from runner.store import intake, outbox
 from runner.store.intake import RemoteConnection, RemoteJob
 from runner.store.queue import Origin
+from runner.store.vault import Vault
 from tests.contract.desk import NOW, Desk, at
+
+VAULT = Vault(Path("/nowhere/key"))  # nothing here is secret
 
 
 def finished(desk: Desk, remote_id: int, *, connection: int = 1) -> int:
@@ -22,7 +26,9 @@ def finished(desk: Desk, remote_id: int, *, connection: int = 1) -> int:
         project=None,
     )
     origin = Origin(remote_id=remote_id, seen="2026-03-01T11:00:00.000000+00:00")
-    made = desk.do(intake.take, RemoteJob(connection=where, origin=origin, automatic=False), now=NOW)
+    made = desk.do(
+        intake.take, RemoteJob(connection=where, origin=origin, automatic=False), now=NOW, vault=VAULT
+    )
     assert made is not None
     desk.finish(desk.claim().job)
     return made

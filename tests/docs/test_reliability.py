@@ -16,7 +16,7 @@ def rows() -> list[list[str]]:
     return [row for row in cells if row[0] != "Fault" and not row[0].startswith("-")]
 
 
-def tests_of(*patterns: str) -> set[str]:
+def found_in(*patterns: str) -> set[str]:
     """Names of the tests in the files that match."""
     return {
         name
@@ -29,11 +29,11 @@ def tests_of(*patterns: str) -> set[str]:
 def test_each_fault_names_a_test_that_there_is() -> None:
     """Nothing is promised in the tables that no test tries."""
     named = {row[-1].strip("`") for row in rows()}
-    assert named - tests_of("test_*.py") == set()
+    assert named - found_in("test_*.py") == set()
     assert all(len(row) == 4 and all(row) for row in rows())
 
 
 def test_each_test_of_the_fault_suites_stands_in_a_table() -> None:
     """Nothing is tried that the document doesn't tell."""
     named = {row[-1].strip("`") for row in rows()}
-    assert tests_of(*SUITES) - named == set()
+    assert found_in(*SUITES) - named == set()

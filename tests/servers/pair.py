@@ -9,7 +9,7 @@ import requests
 
 from tests.servers.machine import Machine, free_port
 
-ALLOW = '["acme_noop", "acme_nap", "acme_tasks", "acme_later", "acme_folder"]'
+ALLOW = '["acme_noop", "acme_nap", "acme_tasks", "acme_later", "acme_folder", "acme_door"]'
 
 
 @dataclass

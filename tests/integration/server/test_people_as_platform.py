@@ -30,10 +30,7 @@ class Side:
 
     def __init__(self, server: Running) -> None:
         self.server = server
-        self.devs, self.ops = (
-            server.database.write(lambda c, name=name: groups.create(c, name=name, now=server.clock()))
-            for name in ("devs", "ops")
-        )
+        self.devs, self.ops = self._group("devs"), self._group("ops")
         self.agent = server.database.write(
             lambda c: accounts.create_user(
                 c, email="agent@example.com", is_superuser=True, now=server.clock()
@@ -56,6 +53,9 @@ class Side:
                 c, self.connection, ldap_group="cn=devs", group_id=self.devs, now=server.clock()
             )
         )
+
+    def _group(self, name: str) -> int:
+        return self.server.database.write(lambda c: groups.create(c, name=name, now=self.server.clock()))
 
     def accounts(self) -> dict[str, Any]:
         """All accounts, as a connector reads them, by their address."""
