@@ -20,7 +20,7 @@ from tests.servers.waiting import until
 FULL = 4096
 """Bytes to which every file of a daemon is held: no commit fits."""
 
-POINTS = (2, 5, 8, 11, 14)
+POINTS = (3, 8, 13)
 """Commits of a short life at which the daemon is killed."""
 
 
@@ -164,4 +164,4 @@ def test_a_certificate_that_nobody_vouches_for_is_not_spoken_to(pair: Pair, tmp_
             until("the result is there", lambda: over.job(job)["ready"])
             until("nobody misses it", lambda: '"remote_is_back"' in pair.log())
             assert [row["id"] for row in over.jobs()] == [job]
-    assert pair.log().count('"remote_is_away"') == 1
+            assert pair.log().count('"remote_is_away"') == 1
