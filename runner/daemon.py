@@ -21,6 +21,7 @@ from fastapi import FastAPI
 
 from runner import faultpoint, log, sample
 from runner.engine import declared
+from runner.engine.catalogue import is_secret
 from runner.engine.engine import Engine
 from runner.engine.workers import start_fork_server
 from runner.errors import RunnerError
@@ -161,6 +162,8 @@ class Daemon:
                 systems=self.engine.systems,
                 clock=utc_now,
                 wake=self.engine.wake,
+                vault=self.engine.vault,
+                secret=lambda system, name: is_secret(name, self.engine.systems().get(system)),
                 metrics=metrics,
             )
             self.engine.on_ended = self.remotes.wake

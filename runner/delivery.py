@@ -5,6 +5,7 @@ its request leaves; one whose request was not answered is looked for over there 
 sent again. What the server will never take is kept, shown and counted.
 """
 
+import math
 import random
 import threading
 import time
@@ -72,6 +73,7 @@ class Deliverer(threading.Thread):
         self._server = Server(name, settings, network)
         self._stopping = False
         self._called = threading.Event()
+        self._until = math.inf  # when the last round has to end, by the monotonic clock
         self._failures = 0
         self._beat = time.monotonic()
         self._log = structlog.get_logger(part="delivery", remote=name)
@@ -139,13 +141,14 @@ class Deliverer(threading.Thread):
 
         For who ends the daemon, after the thread has ended.
         """
+        self._stopping, self._until = False, deadline
         while time.monotonic() < deadline:
             try:
                 self.round()
             except RunnerError:
                 return False
-            if not self._due(0):
-                return True
+            if all(one.waits for one in self._due(0)):
+                break
             time.sleep(_SHORTEST)
         return not self._due(0)
 
@@ -158,11 +161,15 @@ class Deliverer(threading.Thread):
         blocked: set[int] = set()  # connections whose earlier result has to go first
         while letters := self._due(after):
             after = letters[-1].job_id
+            blocked |= {one.connection_id for one in letters if one.waits}
             done += self._page([one for one in letters if one.connection_id not in blocked], blocked)
             self._beat = time.monotonic()
-            if self._stopping:
+            if self._ends():
                 break
         return done
+
+    def _ends(self) -> bool:
+        return self._stopping or time.monotonic() > self._until
 
     def _due(self, after: int) -> list[Letter]:
         with self._database.read() as c:
@@ -181,7 +188,7 @@ class Deliverer(threading.Thread):
                 one = self._deliver(letter, blocked)
                 if one is not None:
                     settled.append(one)
-                if self._stopping:
+                if self._ends():
                     break
         finally:
             if settled:
@@ -208,10 +215,12 @@ class Deliverer(threading.Thread):
         except AccessDenied as error:
             if isinstance(error, TokenRefused):
                 raise
+            self._presence.back("delivery", self._clock())  # it answered, if not as one would wish
             self._put_off(letter, _DENIED, error.message)
             blocked.add(letter.connection_id)
             return None
         except Refused as error:
+            self._presence.back("delivery", self._clock())
             self._log.error("result_was_refused", job=letter.job_id, why=error.message)
             return Settled(job_id=letter.job_id, state=Delivery.REFUSED, error=error.message)
         self._presence.back("delivery", self._clock())
@@ -308,6 +317,8 @@ class Deliverer(threading.Thread):
             job = self._server.job(letter.kind, letter.remote_id)
             if job is not None and job.ready and _same(job, letter):
                 return job.id
+            if job is not None and not job.ready and job.last_run == letter.seen:
+                return None  # it waits for this very result, whatever else says the same
         mark = self._mark(letter)
         if mark is None:
             return None  # never sent as a row of its own: the mark is learnt before

@@ -28,6 +28,7 @@ from runner.store import intake
 from runner.store.database import Database
 from runner.store.intake import RemoteConnection, RemoteJob
 from runner.store.queue import Origin
+from runner.store.vault import Vault
 
 _CONNECTIONS_EVERY = 10  # polls between two looks at the connections themselves
 _AGENT_EVERY = 300.0  # seconds between two words about ourselves
@@ -63,6 +64,8 @@ class Poller(threading.Thread):
         systems: Callable[[], Mapping[str, Connector]],
         clock: Callable[[], datetime],
         wake: Callable[[], None],
+        vault: Vault,
+        secret: Callable[[str, str], bool],
         metrics: Metrics | None = None,
     ) -> None:
         super().__init__(name=f"poller-{name}", daemon=True)
@@ -73,6 +76,8 @@ class Poller(threading.Thread):
         self._systems = systems
         self._clock = clock
         self._wake = wake
+        self._vault = vault
+        self._secret = secret  # whether a param of a system, by their names, is one
         self._server = Server(name, settings, network)
         self._stopping = threading.Event()
         self._log = structlog.get_logger(part="poller", remote=name)
@@ -151,7 +156,7 @@ class Poller(threading.Thread):
         if not mine:
             return 0
         made: int = self._database.write(
-            partial(_record, jobs=mine, now=self._clock(), observing=self._observing)
+            partial(_record, jobs=mine, now=self._clock(), vault=self._vault, observing=self._observing)
         )
         return made
 
@@ -195,6 +200,7 @@ class Poller(threading.Thread):
             alias=found.alias or f"{system} {found.id}",
             command=found.command,
             params=found.params or {},
+            secret=frozenset(name for name in found.params or {} if self._secret(system, name)),
             project=found.project,
             frequency=found.frequency if ours else Frequency.MANUALLY,
         )
@@ -215,7 +221,14 @@ class Poller(threading.Thread):
                 if verdict.system is not None and one.inaccessible:
                     scheduled.append(self._kept(one, verdict.system))
         self._database.write(
-            partial(_schedule, remote=self._remote, wanted=scheduled, told=told, now=self._clock())
+            partial(
+                _schedule,
+                remote=self._remote,
+                wanted=scheduled,
+                told=told,
+                now=self._clock(),
+                vault=self._vault,
+            )
         )
 
     def _tell_agent(self) -> None:
@@ -234,19 +247,25 @@ class Poller(threading.Thread):
         }
 
 
-def _record(c: sa.Connection, *, jobs: list[RemoteJob], now: datetime, observing: bool) -> int:
+def _record(c: sa.Connection, *, jobs: list[RemoteJob], now: datetime, vault: Vault, observing: bool) -> int:
     """Record all that weren't known, in the order in which they were made over there."""
     ordered = sorted(jobs, key=lambda job: job.origin.remote_id)
-    return sum(intake.take(c, job, now=now, observing=observing) is not None for job in ordered)
+    return sum(intake.take(c, job, now=now, vault=vault, observing=observing) is not None for job in ordered)
 
 
 def _schedule(
-    c: sa.Connection, *, remote: str, wanted: list[RemoteConnection], told: set[Kind], now: datetime
+    c: sa.Connection,
+    *,
+    remote: str,
+    wanted: list[RemoteConnection],
+    told: set[Kind],
+    now: datetime,
+    vault: Vault,
 ) -> None:
     """Make what is scheduled here what the server says, of the kinds that it told whole."""
     before = intake.scheduled(c, remote)
     for one in wanted:
-        intake.keep_connection(c, one, now=now)
+        intake.keep_connection(c, one, now=now, vault=vault)
         before.pop((one.kind, one.remote_id), None)
     for (kind, _), ident in before.items():
         if kind in told:

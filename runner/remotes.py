@@ -20,6 +20,7 @@ from runner.sdelements.taking import Connector
 from runner.settings import Remote
 from runner.store import outbox
 from runner.store.database import Database
+from runner.store.vault import Vault
 
 _DAY = 86400.0  # seconds
 _JOIN = 10.0  # seconds that a request in hand is waited for
@@ -37,6 +38,8 @@ class Remotes:
         systems: Callable[[], Mapping[str, Connector]],
         clock: Callable[[], datetime],
         wake: Callable[[], None],
+        vault: Vault,
+        secret: Callable[[str, str], bool],
         metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
@@ -56,6 +59,8 @@ class Remotes:
                 systems=systems,
                 clock=clock,
                 wake=wake,
+                vault=vault,
+                secret=secret,
                 metrics=metrics,
             )
             for name, one in settings.items()

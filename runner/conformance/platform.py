@@ -28,12 +28,12 @@ class Platform:
     """One project on the embedded platform."""
 
     def __init__(self, store: Path, project_id: int) -> None:
-        self._url = f"sqlite:///{store}"
+        self.url = f"sqlite:///{store}"
         self.project_id = project_id
 
     def state(self) -> State:
         """Tasks with their notes, and analysis sessions."""
-        database = open_database(self._url)
+        database = open_database(self.url)
         try:
             with database.read() as c:
                 found = {
@@ -49,7 +49,7 @@ class Platform:
 
     def write(self, write: Callable[[sa.Connection], object]) -> None:
         """Change what is on the platform."""
-        database = open_database(self._url)
+        database = open_database(self.url)
         try:
             database.write(write)
         finally:
@@ -80,7 +80,7 @@ class Platform:
 
         What isn't a task (an analysis session) is left alone: nobody can edit it.
         """
-        database = open_database(self._url)
+        database = open_database(self.url)
         now = datetime.now(UTC)
 
         def write(c: sa.Connection) -> None:

@@ -18,7 +18,7 @@ from runner.server.serve import HttpServer
 from runner.server.services import Services
 from runner.settings import Settings
 from runner.store import accounts, connections
-from runner.store.accounts import Role, Scope
+from runner.store.accounts import Scope
 from runner.store.database import open_database
 from runner.store.vault import KEY_FILE, Vault
 
@@ -115,6 +115,7 @@ class RemoteWorld(World):
 
 def _add_agent(c: sa.Connection) -> str:
     """Give a token as agents have it."""
-    user = accounts.create_user(c, email="agent@example.com", role=Role.USER, now=utc_now())
+    # Directories are kept in step by superusers' agents only; what a token may, its scopes say.
+    user = accounts.create_user(c, email="agent@example.com", is_superuser=True, now=utc_now())
     scopes = [Scope.READ, Scope.VERIFY, Scope.AGENT]
     return accounts.create_token(c, user_id=user, scopes=scopes, expires=None, now=utc_now())[1]

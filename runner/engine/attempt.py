@@ -51,7 +51,7 @@ class Attempt:
         self._job = claim.job
         self._talk = talk
         self._around = around
-        self._ledger = Ledger(claim.job, around)
+        self._ledger = Ledger(claim, around)
         self._making = Making(claim.job, talk, self._ledger, around)
         self._stored = claim.job.attempt > 1  # whether the journal may have rows of this job
         self._eventful = False  # whether there is anything for the boundary to judge

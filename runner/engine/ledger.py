@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from runner.engine.talk import Surroundings
 from runner.messages import OutcomeRow
-from runner.model.jobs import Job
+from runner.model.jobs import Claim
 from runner.store import changes, claims, links
 
 T = TypeVar("T")
@@ -21,8 +21,9 @@ _AHEAD = 4
 class Ledger:
     """The writes of one attempt."""
 
-    def __init__(self, job: Job, around: Surroundings) -> None:
-        self._job = job
+    def __init__(self, claim: Claim, around: Surroundings) -> None:
+        self._job = claim.job
+        self._ties = claim.connection.remote is not None  # a remote platform keeps no ties to directories
         self._around = around
         self._ahead: list[Future[None]] = []
         self._settled: list[OutcomeRow] = []  # outcomes that wait for the next commit
@@ -64,6 +65,8 @@ class Ledger:
         """Record outcomes in the transaction in hand, and with them what things are over there."""
         changes.settle(c, self._job.id, outcomes, now=self._around.clock())
         links.learn(c, self._job, [row.sequence for row in outcomes], kinds=self.keeps)
+        if self._ties:
+            links.tie(c, self._job, outcomes)
 
     def give_up(self) -> None:
         """Commit what is known, after the run was stopped; never raises."""

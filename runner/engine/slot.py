@@ -311,7 +311,7 @@ class Slot(threading.Thread):
         self._settling = True
         self._hold_job(claim.job)  # the run was stopped; this isn't
         try:
-            ledger = Ledger(claim.job, around)
+            ledger = Ledger(claim, around)
             talk = self._talk(claim, _SETTLING)
             settling.settle_intended(claim.job, talk=talk, ledger=ledger, around=around)
         except RunnerError as trouble:

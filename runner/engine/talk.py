@@ -20,6 +20,7 @@ from runner.errors import ConfigRejected, Internal, RunnerError
 from runner.log import redactor
 from runner.messages import Ask, Failed, FromWorker, LogLine, Progress, encode
 from runner.model.jobs import Claim, Connection, Kind
+from runner.sdelements.people import Tie
 from runner.sdelements.platform import Platform
 from runner.sdelements.side import RemoteSide
 from runner.settings import Safety, Settings
@@ -65,7 +66,16 @@ def remote_platform(claim: Claim, around: Surroundings) -> Platform | None:
     if not around.remotes.knows(name):
         msg = f"The connection belongs to [remote.{name}], which the configuration doesn't have any more."
         raise ConfigRejected(msg)
-    return around.remotes.platform(claim.connection, run=claim.job.uuid)
+
+    def ties() -> list[Tie]:
+        with around.database.read() as c:
+            found = links.ties(c, name, claim.connection.id)
+        return [
+            Tie(user=int(values["id"]), directory_id=values["directory_id"], joined=values["joined"], own=own)
+            for values, own in found
+        ]
+
+    return around.remotes.platform(claim.connection, run=claim.job.uuid, ties=ties)
 
 
 class Talk:
@@ -157,12 +167,7 @@ class Talk:
             return encode("page", rows=rows, next=following)
         if self.remote is None:
             return answer(self._around.database, self._claim.connection, ask, author=self._claim.job.user_id)
-        if ask.what == "tasks":
-            tasks, cursor = self.remote.tasks(after=ask.after, limit=PAGE)
-            return encode("page", rows=tasks, next=cursor)
-        if ask.what == "project":
-            return encode("page", rows=[self.remote.project()], next=None)
-        raise ConfigRejected(f"A remote server's {ask.what} can't be read by runs yet.")
+        return _of_remote(self.remote, ask)
 
     def _envelope(self, *, first: int, resume_only: bool) -> bytes:
         job, upload = self._claim.job, self._claim.upload
@@ -214,6 +219,23 @@ def answer(database: Database, connection: Connection, ask: Ask, *, author: int 
             case "group_mappings":
                 return encode("page", rows=people.mappings_of(c, connection.id), next=None)
     return _of_project(database, connection.project_id, ask)
+
+
+def _of_remote(remote: Platform, ask: Ask) -> bytes:
+    """The same of a remote platform."""
+    cursor: int | None = None
+    match ask.what:
+        case "tasks":
+            rows, cursor = remote.tasks(after=ask.after, limit=PAGE)
+        case "accounts":
+            rows, cursor = remote.people.accounts(after=ask.after, limit=PAGE)
+        case "groups":
+            rows = remote.people.groups()
+        case "group_mappings":
+            rows = remote.people.mappings()
+        case _:
+            rows = [remote.project()]
+    return encode("page", rows=rows, next=cursor)
 
 
 def _of_project(database: Database, project_id: int | None, ask: Ask) -> bytes:

@@ -14,9 +14,11 @@ from runner.messages import OutcomeRow
 from runner.model.changes import ChangeState, Op, StoredChange
 from runner.model.jobs import Connection
 from runner.model.platform import Meaning
-from runner.sdelements import writing
+from runner.sdelements import people, writing
+from runner.sdelements.people import People, Ties
 from runner.sdelements.server import Server
 from runner.sdelements.wire import Json
+from runner.sdelements.writing import ident_of, outcome
 
 Known = Mapping[tuple[str, str], Json]
 """What the server gave to the things that this batch made, by kind and key."""
@@ -29,7 +31,8 @@ _SINGLY = 20  # tasks that are read one by one at the most; more are read as a l
 class Platform:
     """One connection's project on its remote server, for one run."""
 
-    def __init__(self, server: Server, connection: Connection, *, run: str) -> None:
+    def __init__(self, server: Server, connection: Connection, *, run: str, ties: Ties) -> None:
+        self.people = People(server.wire, connection, ties)
         self._wire = server.wire
         self._connection = connection
         self._run = run  # the job's uuid
@@ -80,7 +83,8 @@ class Platform:
         found = [
             row
             for row in self._wire.rows(path, name=name, **inside)
-            if row.get("name") == name and all(_id(row.get(key)) == value for key, value in inside.items())
+            if row.get("name") == name
+            and all(ident_of(row.get(key)) == value for key, value in inside.items())
         ]
         if len(found) != 1:
             many = "no" if not found else str(len(found))
@@ -91,7 +95,7 @@ class Platform:
         """A thing that is told whole, or by its number."""
         if isinstance(there, dict) and "name" in there:
             return there
-        ident = _id(there)
+        ident = ident_of(there)
         return {} if ident is None else self._wire.get(f"{path}{ident}/")
 
     def tasks(self, *, after: int, limit: int) -> tuple[list[Json], int | None]:
@@ -107,7 +111,7 @@ class Platform:
 
     def _task(self, row: Json) -> Json:
         self._learn()
-        status = str(_id(row.get("status")) or "")
+        status = str(ident_of(row.get("status")) or "")
         task_id = str(row.get("task_id") or str(row.get("id", "")).partition("-")[2])
         problem = row.get("problem") or {}
         cwes = problem.get("cwe") or [] if isinstance(problem, dict) else []
@@ -158,7 +162,9 @@ class Platform:
         """
         outcomes: dict[int, OutcomeRow] = {}
         known: dict[tuple[str, str], Json] = {}
-        outcomes |= {row.sequence: row for row in self.conflicts(batch)}
+        who = [row for row in batch if row.kind in people.KINDS]
+        outcomes |= {one.sequence: one for one in self.people.apply(who)}
+        outcomes |= {one.sequence: one for one in self._left_alone(batch)}
         for row in batch:
             if row.sequence in outcomes:
                 continue
@@ -170,14 +176,18 @@ class Platform:
         return [outcomes[row.sequence] for row in batch]
 
     def conflicts(self, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
-        """Those of a batch whose thing isn't as they expect it, as left alone."""
+        """Those of a batch that would be left alone: what they are about isn't as they expect it."""
+        who = [row for row in batch if row.kind in people.KINDS]
+        return [*self.people.conflicts(who), *self._left_alone(batch)]
+
+    def _left_alone(self, batch: Sequence[StoredChange]) -> Iterator[OutcomeRow]:
         there = self._standing(batch)
-        found = [(row, writing.differing(there.get(row.key), row)) for row in batch]
-        return [
-            _row(row, ChangeState.SKIPPED, f"conflict: {differs}")
-            for row, differs in found
-            if differs is not None
-        ]
+        for row in batch:
+            differs = writing.differing(there.get(row.key), row)
+            if differs is not None:
+                yield outcome(row, ChangeState.SKIPPED, f"conflict: {differs}")
+            elif row.kind == "analysis-session" and row.op is Op.DELETE:
+                yield outcome(row, ChangeState.SKIPPED, _KEEPS)
 
     def _write(
         self,
@@ -188,11 +198,11 @@ class Platform:
         try:
             assigned = self._make(row if resolve is None else resolve(row, known))
         except (Refused, AccessDenied, ConfigRejected) as error:
-            return _row(row, ChangeState.FAILED, error.message)
+            return outcome(row, ChangeState.FAILED, error.message)
         if assigned is None:
-            return _row(row, ChangeState.SKIPPED, _KEEPS)
+            return outcome(row, ChangeState.SKIPPED, _KEEPS)
         known[row.kind, row.key] = assigned
-        return _row(row, ChangeState.DONE, assigned=assigned)
+        return outcome(row, ChangeState.DONE, assigned=assigned)
 
     def _whole_analysis(
         self, row: StoredChange, said: Sequence[StoredChange], known: dict[tuple[str, str], Json]
@@ -205,7 +215,7 @@ class Platform:
         if found is not None:
             # An earlier attempt made it; what it had to say goes the ordinary way.
             known[row.kind, row.key] = {"id": found}
-            return [_row(row, ChangeState.DONE, assigned={"id": found})]
+            return [outcome(row, ChangeState.DONE, assigned={"id": found})]
         notes = [{**writing.analysis_note(one, self._slugs()), "task": one.key} for one in said]
         for note in notes:
             note.pop("analysis_session", None)
@@ -216,11 +226,11 @@ class Platform:
             # One of the notes can't be taken: one by one it is seen which.
             return [self._write(row, known)]
         except AccessDenied as error:
-            return [_row(one, ChangeState.FAILED, error.message) for one in (row, *said)]
+            return [outcome(one, ChangeState.FAILED, error.message) for one in (row, *said)]
         known[row.kind, row.key] = {"id": found}
         return [
-            _row(row, ChangeState.DONE, assigned={"id": found}),
-            *(_row(one, ChangeState.DONE) for one in said),
+            outcome(row, ChangeState.DONE, assigned={"id": found}),
+            *(outcome(one, ChangeState.DONE) for one in said),
         ]
 
     def _make(self, row: StoredChange) -> Json | None:
@@ -271,7 +281,7 @@ class Platform:
         if body.get("analysis_session") is None:
             return None
         for note in self._wire.rows(path):
-            same = _id(note.get("analysis_session")) == body["analysis_session"]
+            same = ident_of(note.get("analysis_session")) == body["analysis_session"]
             if same and body["finding_ref"] in {note.get("finding_ref"), note.get("text")}:
                 return note
         return None
@@ -315,33 +325,27 @@ class Platform:
 
     def settle(self, rows: Sequence[StoredChange]) -> list[OutcomeRow]:
         """Find out what became of changes that were sent and never answered."""
+        who = [row for row in rows if row.kind in people.KINDS]
+        outcomes = {one.sequence: one for one in self.people.settle(who)}
         there = self._standing(rows)
-        return [self._settled(row, there.get(row.key)) for row in rows]
+        for row in rows:
+            if row.sequence not in outcomes:
+                outcomes[row.sequence] = self._settled(row, there.get(row.key))
+        return [outcomes[row.sequence] for row in rows]
 
     def _settled(self, row: StoredChange, task: Json | None) -> OutcomeRow:
         project = f"projects/{self.project()['id']}"
         if row.kind == "analysis-session":
             found = self._find_session(project, writing.reference(row.after or {}, self._run))
             if found is not None:
-                return _row(row, ChangeState.DONE, assigned={"id": found})
+                return outcome(row, ChangeState.DONE, assigned={"id": found})
         elif row.kind == "note":
             made = bool(self._notes(project, row.key, (row.after or row.before or {})["text"]))
             if made is not (row.op is Op.DELETE):
-                return _row(row, ChangeState.DONE, assigned={})
+                return outcome(row, ChangeState.DONE, assigned={})
         elif task is not None and writing.agrees(task, row.after):
-            return _row(row, ChangeState.DONE, assigned={})
-        return _row(row, ChangeState.SKIPPED, writing.NOT_MADE)
+            return outcome(row, ChangeState.DONE, assigned={})
+        return outcome(row, ChangeState.SKIPPED, writing.NOT_MADE)
 
 
 _KEEPS = "the remote server keeps its analyses; it has no way to remove one"
-
-
-def _row(
-    change: StoredChange, state: ChangeState, message: str = "", assigned: Mapping[str, Any] | None = None
-) -> OutcomeRow:
-    return OutcomeRow(change.sequence, state, message, writing.to_json(assigned) if assigned else None)
-
-
-def _id(there: Any) -> Any:
-    """The id of a thing that is told whole, or by its id."""
-    return there.get("id") if isinstance(there, dict) else there

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from runner.model.jobs import Connection, Kind
 from runner.model.network import Network
 from runner.sdelements.jobs import spelled
+from runner.sdelements.people import Ties
 from runner.sdelements.platform import Platform
 from runner.sdelements.server import Server
 from runner.secrets import read_reference
@@ -36,10 +37,10 @@ class RemoteSide:
         """Whether there is such a remote in the configuration."""
         return name in self._settings
 
-    def platform(self, connection: Connection, *, run: str) -> Platform:
+    def platform(self, connection: Connection, *, run: str, ties: Ties) -> Platform:
         """The platform behind a remote connection, for the run with this uuid."""
         assert connection.remote is not None  # the caller has looked
-        return Platform(self._server(connection.remote), connection, run=run)
+        return Platform(self._server(connection.remote), connection, run=run, ties=ties)
 
     def unwanted(self, name: str, kind: Kind, remote_id: int, seen: str) -> str | None:
         """Why a job of a remote server is not to be run any more; None = it still waits for us."""

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from runner.model.changes import ASSIGNED, StoredChange
+from runner.messages import OutcomeRow
+from runner.model.changes import ASSIGNED, ChangeState, StoredChange
 
 Json = dict[str, Any]
 
@@ -15,9 +16,17 @@ _COMPARED = ("status", "verification_status", "title", "text", "priority")
 _LONGEST_REF = 500  # characters of a note that a server keeps of an analysis
 
 
-def to_json(value: Mapping[str, Any]) -> str:
-    """What a server assigned, as the journal keeps it."""
-    return json.dumps(dict(value), sort_keys=True)
+def outcome(
+    change: StoredChange, state: ChangeState, message: str = "", assigned: Mapping[str, Any] | None = None
+) -> OutcomeRow:
+    """What became of a change; ``assigned`` is what the server gave, as the journal keeps it."""
+    given = json.dumps(dict(assigned), sort_keys=True) if assigned else None
+    return OutcomeRow(change.sequence, state, message, given)
+
+
+def ident_of(there: Any) -> Any:
+    """The id of a thing that is told whole, or by its id."""
+    return there.get("id") if isinstance(there, dict) else there
 
 
 def reference(after: Mapping[str, Any], run: str) -> str:

@@ -4,6 +4,7 @@ A job over there is known by its number and its ``last_run`` as it was first see
 with another ``last_run`` is another job: a server that was restored hands numbers out again.
 """
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +12,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.errors import SealedShut
 from runner.model.jobs import Frequency, Kind
 from runner.store import accounts, connections, queue
 from runner.store.queue import Origin
 from runner.store.schema import connections as table
 from runner.store.schema import outbox
+from runner.store.vault import Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class RemoteConnection:
     alias: str
     command: str
     params: Mapping[str, Any]
+    secret: frozenset[str] = frozenset()  # names of those that are stored sealed
     project: int | None  # its number over there
     frequency: Frequency = Frequency.MANUALLY  # other than manually: it is ours to schedule
 
@@ -52,7 +56,9 @@ def known(c: sa.Connection, *, remote: str, kind: Kind, remote_ids: Collection[i
     return {(row.remote_id, row.seen) for row in rows}
 
 
-def take(c: sa.Connection, job: RemoteJob, *, now: datetime, observing: bool = False) -> int | None:
+def take(
+    c: sa.Connection, job: RemoteJob, *, now: datetime, vault: Vault, observing: bool = False
+) -> int | None:
     """Record a remote job as one of ours; its number here, None if it was seen before.
 
     ``observing`` makes it a preview: it is planned, and nothing is written or owed.
@@ -61,7 +67,7 @@ def take(c: sa.Connection, job: RemoteJob, *, now: datetime, observing: bool = F
     seen = known(c, remote=where.remote, kind=where.kind, remote_ids=[job.origin.remote_id])
     if (job.origin.remote_id, job.origin.seen) in seen:
         return None
-    connection_id = keep_connection(c, where, now=now)
+    connection_id = keep_connection(c, where, now=now, vault=vault)
     made, _ = queue.enqueue(
         c,
         connection_id=connection_id,
@@ -75,13 +81,13 @@ def take(c: sa.Connection, job: RemoteJob, *, now: datetime, observing: bool = F
     return made
 
 
-def keep_connection(c: sa.Connection, value: RemoteConnection, *, now: datetime) -> int:
+def keep_connection(c: sa.Connection, value: RemoteConnection, *, now: datetime, vault: Vault) -> int:
     """Add or bring up to date the copy of a remote connection; its number here."""
     fields: dict[str, Any] = {
         "system": value.system,
         "alias": value.alias,
         "command": value.command,
-        "params": dict(value.params),
+        "params": vault.seal(value.params, value.secret.__contains__),
         "frequency": value.frequency.value,
         "remote_project": value.project,
     }
@@ -100,7 +106,7 @@ def keep_connection(c: sa.Connection, value: RemoteConnection, *, now: datetime)
             alias=value.alias,
             command=value.command,
             project_id=None,
-            params=value.params,
+            params=fields["params"],
             frequency=value.frequency,
             inaccessible=True,
             now=now,
@@ -112,6 +118,9 @@ def keep_connection(c: sa.Connection, value: RemoteConnection, *, now: datetime)
     if there is None:  # it was taken out of use here, and now it is back
         connections.update(c, row.id, {**fields, "deleted": None, "enabled": True}, now=now)
         return int(row.id)
+    with contextlib.suppress(SealedShut):  # then what came is sealed with the key that is here
+        if vault.open(there.connection.params) == dict(value.params):
+            del fields["params"]  # sealed again it would look different, and nothing is new
     changed = {name: new for name, new in fields.items() if getattr(there.connection, name) != new}
     if changed:
         connections.update(c, row.id, changed, now=now)

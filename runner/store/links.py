@@ -9,11 +9,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.messages import OutcomeRow
 from runner.model.changes import ChangeState, Op, Target
 from runner.model.jobs import Job
 from runner.store.prepared import Prepared
-from runner.store.schema import changes, links
+from runner.store.schema import changes, connections, links
 from runner.store.values import from_json
+
+PERSON = "person"
+"""Kind of the links that say who an account of a remote platform is in a directory; the key is its number."""
 
 _this = sa.and_(
     links.c.connection_id == sa.bindparam("b_connection"),
@@ -70,3 +74,38 @@ def page(
     ).all()
     found = [{"key": row.key, "values": from_json(row.value), "job": row.job_id} for row in rows]
     return found, rows[-1].key if len(rows) == limit else None
+
+
+def tie(c: sa.Connection, job: Job, outcomes: Sequence[OutcomeRow]) -> None:
+    """Keep who accounts of a remote platform are in a directory, as the outcomes of a run say."""
+    told: dict[str, str] = {}
+    for outcome in outcomes:
+        if outcome.state is ChangeState.DONE and outcome.assigned is not None:
+            values = from_json(outcome.assigned)
+            if "directory_id" in values:
+                told[str(values["id"])] = outcome.assigned
+    _forget.each(c, [{"b_connection": job.connection_id, "b_kind": PERSON, "b_key": key} for key in told])
+    _insert.each(
+        c,
+        [
+            {
+                "v_connection_id": job.connection_id,
+                "v_kind": PERSON,
+                "v_key": key,
+                "v_value": value,
+                "v_job_id": job.id,
+            }
+            for key, value in told.items()
+        ],
+    )
+
+
+def ties(c: sa.Connection, remote: str, connection_id: int) -> list[tuple[dict[str, Any], bool]]:
+    """Who accounts of a remote platform are, by whichever connection to it; whether by this one."""
+    rows = c.execute(
+        sa.select(links.c.value, links.c.connection_id)
+        .join(connections, connections.c.id == links.c.connection_id)
+        .where(connections.c.remote == remote, links.c.kind == PERSON)
+        .order_by(links.c.connection_id)
+    )
+    return [(from_json(row.value), row.connection_id == connection_id) for row in rows]

@@ -6,8 +6,8 @@ for one that was never made.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -45,7 +45,10 @@ class Letter:
     succeeded: bool
     message: str
     attempts: int
+    waits: bool = False  # it was put off, and with it what comes after it of its connection
 
+
+_FARTHEST = timedelta(hours=1)  # no result is put off for longer: a clock that was put back had it so
 
 _due = (
     sa.select(
@@ -74,10 +77,13 @@ _due = (
 def due(c: sa.Connection, remote: str, *, now: datetime, after: int, limit: int) -> list[Letter]:
     """Results for a remote past the job ``after``, in the order of their jobs, also those put off."""
     rows = c.execute(_due, {"b_remote": remote, "b_after": after, "b_limit": limit})
+    begins, ends = to_micros(now), to_micros(now + _FARTHEST)
     return [
-        _letter(row, succeeded=row.outcome == "succeeded", message=row.result_message)
+        replace(
+            _letter(row, succeeded=row.outcome == "succeeded", message=row.result_message),
+            waits=begins < row.not_before < ends,
+        )
         for row in rows
-        if row.not_before <= to_micros(now)
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from runner.messages import OutcomeRow
-from runner.model import protected
+from runner.model import people, protected
 from runner.model.changes import Op, StoredChange
 from runner.store.accounts import Role
 from runner.store.prepared import Prepared
@@ -101,8 +101,7 @@ def mappings_of(c: sa.Connection, connection_id: int) -> list[dict[str, Any]]:
 
 # --- users -------------------------------------------------------------------------------
 
-_FIELDS = ("email", "first_name", "last_name", "is_active", "directory_id")
-_WRITTEN = (*_FIELDS, "directory_connection_id")
+_WRITTEN = (*people.FIELDS, "directory_connection_id")
 _COLUMNS = [users.c[name] for name in ("id", *_WRITTEN)]
 
 
@@ -115,14 +114,14 @@ def _users(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
         row: dict[str, Any] | None = {"id": 0, "email": ""}
         if change.op is not Op.CREATE:
             row = there.find(change)
-        after = _after(change)
-        why = _hindrance(there, row, change, after)
+        after = people.wanted(change)
+        why = people.GONE if row is None else people.differing(row, change) or there.taken(row["id"], after)
         if row is None or why is not None:
-            outcomes.append(conflict(change, why or "there is no such account any more."))
+            outcomes.append(conflict(change, why or people.GONE))
         elif change.op is Op.CREATE and not after["email"]:
-            outcomes.append(failed(change, "an account needs an e-mail address."))
+            outcomes.append(failed(change, people.NO_EMAIL))
         else:
-            row |= {name: after[name] for name in _FIELDS if name in after}
+            row |= {name: after[name] for name in people.FIELDS if name in after}
             if "directory_id" in after:
                 row["directory_connection_id"] = w.connection_id if after["directory_id"] else None
             there.note(row)
@@ -138,29 +137,6 @@ def _users(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
 
 def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
     return {f"b_{name}": row[name] for name in _WRITTEN}
-
-
-def _after(change: StoredChange) -> dict[str, Any]:
-    """What the account is to have, all of it if it is to be made."""
-    if change.op is Op.CREATE:
-        after = {"email": "", "first_name": "", "last_name": "", "is_active": True, **(change.after or {})}
-        return {**after, "directory_id": after.get("directory_id") or None}
-    # Without an "after" it is a creation that is taken back.
-    return {"is_active": False} if change.after is None else change.after
-
-
-def _hindrance(
-    there: "_People", row: Mapping[str, Any] | None, change: StoredChange, after: Mapping[str, Any]
-) -> str | None:
-    """Why a change of this account can't be made; None if nothing hinders it."""
-    if row is None:
-        return "there is no such account any more."
-    for name in _FIELDS:
-        if change.before is not None and name in change.before:
-            expected = change.before[name]
-            if (expected or None) != (row.get(name) or None):
-                return f"{name} is {row.get(name)!r} now, {expected!r} was expected."
-    return there.taken(row["id"], after)
 
 
 class _People:
@@ -199,19 +175,19 @@ class _People:
 
     def find(self, change: StoredChange) -> dict[str, Any] | None:
         """The account that a change is about: by its id if that is known, else by its e-mail."""
-        for values in (change.before, change.after):
-            if values and values.get("id"):
-                return self._by_id.get(int(values["id"]))
+        number = people.number_of(change)
+        if number:
+            return self._by_id.get(number)
         return self._by_id.get(self._by_email.get(change.key.lower(), 0))
 
     def taken(self, number: int, after: Mapping[str, Any]) -> str | None:
         """What of ``after`` belongs to another account, as a sentence; None if nothing does."""
         email = str(after.get("email") or "").lower()
         if email in self._by_email and (self._by_email[email] != number or not number):
-            return f"another account has the e-mail {after['email']}."
+            return people.has_email(after["email"])
         identity = after.get("directory_id") or ""
         if identity in self._by_identity and (self._by_identity[identity] != number or not number):
-            return "another account is tied to this person of the directory."
+            return people.OTHERS_PERSON
         return None
 
 
@@ -244,11 +220,11 @@ def _memberships(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
     for change, pair in zip(batch, pairs, strict=True):
         remove = change.op is Op.REMOVE_MEMBER
         if not pair[0] or pair[1] not in exist:
-            outcomes.append(conflict(change, "there is no such account or group any more."))
+            outcomes.append(conflict(change, people.NO_PLACE))
         elif remove and pair not in there:
-            outcomes.append(conflict(change, "the account is not a member any more."))
+            outcomes.append(conflict(change, people.NO_MEMBER))
         elif not remove and pair in there:
-            outcomes.append(conflict(change, "the account is a member already."))
+            outcomes.append(conflict(change, people.MEMBER))
         else:
             (removed if remove else added).append({"b_user": pair[0], "b_group": pair[1]})
             (there.discard if remove else there.add)(pair)
@@ -260,9 +236,8 @@ def _memberships(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
 
 
 def _wanted(change: StoredChange) -> tuple[int | str, int]:
-    values = change.after or change.before or {}
-    user = values.get("user", change.key.partition(" ")[0])
-    return user if isinstance(user, int) else str(user).lower(), _number(values.get("group"))
+    user, group = people.member(change)
+    return user, _number(group)
 
 
 def _numbers(w: Writing, named: set[int | str]) -> dict[int | str, int]:

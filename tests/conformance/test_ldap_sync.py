@@ -13,6 +13,7 @@ from runner.conformance.arena import Arena, BadRecord
 from runner.conformance.library_errors import library_errors
 from runner.conformance.platform import Platform, State
 from runner.conformance.promises import Promises
+from runner.conformance.remote_world import RemoteWorld
 from runner.model.jobs import Kind
 from runner.store import groups
 from runner.store.database import open_database
@@ -61,7 +62,7 @@ class DirectoryArena(Arena):
             database.close()
 
     def _open(self) -> Any:
-        return open_database(self.platform._url)
+        return open_database(self.platform.url)
 
     def tasks(self) -> list[Mapping[str, Any]]:
         """None: a directory has nothing to do with tasks."""
@@ -184,3 +185,11 @@ class TestDirectory(Promises):
 
     arena = DirectoryArena
     every = 10
+
+
+class TestDirectoryFarAway(Promises):
+    """People become accounts of a remote server."""
+
+    arena = DirectoryArena
+    world = RemoteWorld
+    every = 20

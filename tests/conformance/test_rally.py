@@ -35,7 +35,6 @@ class RallyArena(Arena):
         super().__init__(folder, platform, rng)
         self.rally = RallyServer()
         weakref.finalize(self, self.rally.close)
-        self.url = f"sqlite:///{folder.parent / 'state' / 'runner.db'}"
 
     def tasks(self) -> Sequence[Mapping[str, Any]]:
         """Seven tasks in scope."""
@@ -52,7 +51,7 @@ class RallyArena(Arena):
 
     def task_values(self, task_id: str, **values: Any) -> None:
         """Somebody changes a task."""
-        database = open_database(self.url)
+        database = open_database(self.platform.url)
 
         def write(c: Any) -> None:
             found = tasks.get(c, project_id=self.platform.project_id, task_id=task_id)

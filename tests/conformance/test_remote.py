@@ -10,6 +10,7 @@ class TestRegisterFarAway(Promises):
 
     arena = RegisterArena
     world = RemoteWorld
+    every = 20
 
 
 class TestClubFarAway(Promises):
@@ -17,4 +18,4 @@ class TestClubFarAway(Promises):
 
     arena = ClubArena
     world = RemoteWorld
-    every = 5
+    every = 20

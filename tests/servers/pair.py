@@ -1,5 +1,6 @@
 """Two machines: one whose server has the jobs, and one whose daemon runs them."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import requests
 
 from tests.servers.machine import Machine, free_port
 
-ALLOW = '["acme_noop", "acme_nap", "acme_tasks", "acme_later", "acme_folder"]'
+ALLOW = '["acme_noop", "acme_nap", "acme_tasks", "acme_later", "acme_folder", "acme_door"]'
 
 
 @dataclass
@@ -17,17 +18,26 @@ class Over:
 
     base: str
     token: str
+    verify: str | bool = True  # a file with who vouches for its certificate
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Send a request; the answer's JSON."""
         with requests.Session() as session:
             session.trust_env = False
+            session.verify = self.verify
             headers = {"Authorization": f"Token {self.token}"}
             answer = session.request(
                 method, f"{self.base}/api/v2/{path}", headers=headers, timeout=30, **options
             )
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
+
+    def answers(self) -> bool:
+        """Whether the server answers at its port."""
+        with contextlib.suppress(requests.ConnectionError):
+            self.call("GET", "users/me/")
+            return True
+        return False
 
     def project(self) -> int:
         """The one project, made if need be."""
@@ -40,7 +50,8 @@ class Over:
 
     def connection(self, system: str = "acme_noop", *, kind: str = "alm", **more: Any) -> int:
         """Add a connection that the server leaves to an agent; its number."""
-        more.setdefault("project", self.project())
+        if kind != "ldap" and "project" not in more:
+            more["project"] = self.project()
         body = {"alias": f"Far {system}", "system": system, "params": {}, "inaccessible": True, **more}
         made: int = self.call("POST", f"connections/{kind}/", json=body)["id"]
         return made
@@ -82,11 +93,16 @@ class Pair:
         for name, value in settings.items():
             self.here.settings[f"RUNNER__REMOTE__SDE__{name.upper()}"] = value
 
-    def over(self) -> Over:
-        """Make an administrator's token on the server, and give it to the other machine."""
+    def over(self, *, verify: Path | None = None) -> Over:
+        """Make an administrator's token on the server, and an agent's for the other machine."""
         made = self.there.json("tokens", "create", "--user", "agent@example.com", "--admin")
-        self.token_file.write_text(made["token"], encoding="ascii")
-        return Over(f"http://127.0.0.1:{self.port}", made["token"])
+        scheme = "http" if verify is None else "https"
+        over = Over(
+            f"{scheme}://127.0.0.1:{self.port}", made["token"], True if verify is None else str(verify)
+        )
+        agent = over.call("POST", "tokens/", json={"user": "agent@example.com", "scopes": ["agent"]})
+        self.token_file.write_text(agent["token"], encoding="ascii")
+        return over
 
     def log(self) -> str:
         """What the machine that runs the jobs has told."""

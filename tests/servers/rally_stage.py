@@ -95,7 +95,7 @@ class Rig:
     # --- the platform --------------------------------------------------------------------
 
     def _read(self, read: Callable[[sa.Connection], Any]) -> Any:
-        database = open_database(self.arena.url)
+        database = open_database(self.arena.platform.url)
         try:
             with database.read() as c:
                 return read(c)
@@ -103,7 +103,7 @@ class Rig:
             database.close()
 
     def _write(self, write: Callable[[sa.Connection], Any]) -> None:
-        database = open_database(self.arena.url)
+        database = open_database(self.arena.platform.url)
         try:
             database.write(write)
         finally:

@@ -231,3 +231,19 @@ def test_secrets_kept_at_home_go_to_their_host_only(pair: Pair, over: Over) -> N
     assert over.job(own)["succeeded"], over.job(own)["result_message"]
     assert not over.job(other)["succeeded"]
     assert kept == ["/nowhere/bed", "/nowhere/bed"]
+
+
+def test_secrets_of_a_server_are_stored_sealed(pair: Pair, over: Over) -> None:
+    """A password that came from the server is in no file here as it is, and still opens the lock."""
+    lock = pair.folder / "lock"
+    lock.write_text("opensesame")
+    params = {"password": "opensesame", "lock": str(lock)}
+    job = over.ask(over.connection("acme_door", kind="ldap", params=params), kind="ldap")
+    with pair.here.daemon():
+        until("the result is there", lambda: over.job(job, kind="ldap")["ready"])
+        [copy] = pair.here.json("connections", "list")
+        shown = pair.here.json("connections", "show", copy["id"])["params"]
+    assert over.job(job, kind="ldap")["succeeded"], over.job(job, kind="ldap")["result_message"]
+    assert shown["password"] == "********"
+    files = [path for path in pair.here.state.rglob("*") if path.is_file()]
+    assert [path.name for path in files if b"opensesame" in path.read_bytes()] == []

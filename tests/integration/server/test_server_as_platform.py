@@ -87,7 +87,7 @@ class RestSide(Side):
 
     def platform(self) -> Platform:
         """As a run sees it."""
-        return Platform(self.reach, self.connection, run=RUN)
+        return Platform(self.reach, self.connection, run=RUN, ties=list)
 
     def tasks(self) -> dict[str, Any]:
         rows, following = self.platform().tasks(after=0, limit=500)
