@@ -26,6 +26,7 @@ from runner.server.sdelements import (
     pausing,
     place_changes,
     places,
+    providers,
     reference,
     remote_agents,
     status,
@@ -52,6 +53,7 @@ def add_routes(router: APIRouter) -> None:
     group_mappings.add_routes(router, ROOT)
     connection_tests.add_routes(router, ROOT)
     connectors.add_routes(router, ROOT)
+    providers.add_routes(router, ROOT)
     _add_places(router)
     users.add_routes(router, ROOT)
     groups.add_routes(router, ROOT)

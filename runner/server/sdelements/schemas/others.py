@@ -8,6 +8,7 @@ from runner.server.sdelements.schemas.parts import (
     INSTANT,
     INTEGER,
     MAYBE_INSTANT,
+    MAYBE_INTEGER,
     MAYBE_TEXT,
     OBJECT,
     TEXT,
@@ -50,6 +51,19 @@ OTHERS: dict[str, Schema] = {
     ),
     "NewRemoteAgent": asked({"name": TEXT, "version": TEXT, "platform": TEXT}, "name"),
     "ChangedRemoteAgent": asked({"version": TEXT, "platform": TEXT}),
+    "Provider": thing(
+        {
+            "name": TEXT,
+            "kind": TEXT,
+            "origin": TEXT,
+            "where": TEXT,
+            "size": MAYBE_INTEGER,
+            "modified": MAYBE_INSTANT,
+        }
+    ),
+    "NewProvider": asked(
+        {"name": TEXT, "workbook": {"type": "string", "format": "binary"}}, "name", "workbook"
+    ),
     "Finding": thing(
         {
             "id": INTEGER,
