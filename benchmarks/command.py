@@ -13,7 +13,18 @@ from benchmarks import machine, own
 from benchmarks.options import Options
 from benchmarks.report import Report, markdown, show
 
-NAMES = ("jobs", "pickup", "idle", "changes", "scheduler", "fortify", "whitehat", "ldap", "server")
+NAMES = (
+    "jobs",
+    "pickup",
+    "idle",
+    "changes",
+    "scheduler",
+    "fortify",
+    "whitehat",
+    "ldap",
+    "datasync",
+    "server",
+)
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 _INTRODUCTION = """\
 # Benchmarks

@@ -277,6 +277,9 @@ class Provider(Section):
 
     workbook: str = Field("", description="path of a workbook below one of [datasync] folders")
     servers: str = Field("", description='directory servers, as "dc1.example.com, dc2.example.com:636"')
+    directory: str = Field(
+        "", description="id or name of an LDAP server kept here, with its log-in, in place of servers"
+    )
     security: Literal["ldaps", "starttls", "clear"] = Field("ldaps", description="how the wire is protected")
     bind_dn: str = Field("", description="account that writes")
     password: str = Field(
@@ -288,8 +291,8 @@ class Provider(Section):
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> "Provider":
-        if bool(self.workbook) == bool(self.servers):
-            msg = "a provider is a workbook or a directory: set one of workbook and servers"
+        if sum(map(bool, (self.workbook, self.servers, self.directory))) != 1:
+            msg = "a provider is a workbook or a directory: set one of workbook, servers and directory"
             raise ValueError(msg)
         return self
 

@@ -104,6 +104,10 @@ class Arena(ABC):
     def params(self) -> Mapping[str, Any]:
         """The connection's parameters, as a person enters them."""
 
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of the daemon that the connection leans on, as sections of its configuration."""
+        return {}
+
     def secrets(self) -> Collection[str]:
         """Values among the parameters that must never be seen again; six characters at least."""
         return ()

@@ -41,6 +41,10 @@ class _NoEngine:
     def validate(self, system: str, params: dict[str, Any]) -> None:
         """It takes whatever it is told."""
 
+    def completed(self, connection: Connection) -> Connection:
+        """It knows no names."""
+        return connection
+
     def check(self, connection: Connection) -> list[StepTold]:
         """It tests nothing."""
         return []

@@ -175,6 +175,7 @@ class World:
                 "safety": dict(safety),
                 "plugins": {"allow": [self.arena.system], "path": self._plugins},
                 "log": {"level": "debug", "format": "json"},
+                **self.arena.settings(),
                 **self.settings,
             },
             log=self.log,

@@ -57,6 +57,19 @@ def members(directory: Directory, dn: str) -> dict[str, list[str]] | None:
     return {name: found for name in MEMBERS if (found := list(_all_of(directory, entry, name)))}
 
 
+def is_portion(entry: Entry, name: str) -> bool:
+    """Whether the server gave only some of an attribute's values."""
+    return _portion(entry, name) is not None
+
+
+def whole(directory: Directory, entry: Entry, name: str) -> Entry:
+    """The entry with all values of an attribute. No search may be at its middle."""
+    if not is_portion(entry, name):
+        return entry
+    values = [value.encode() for value in _all_of(directory, entry, name)]
+    return Entry(entry.dn, {**entry.values, name.lower(): values})
+
+
 def _all_of(directory: Directory, entry: Entry, name: str) -> Iterator[str]:
     ranged = _portion(entry, name)
     if ranged is None:

@@ -19,6 +19,7 @@ from runner.engine.attempt import Result
 from runner.engine.catalogue import System
 from runner.engine.cleaning import Cleaner, secrets_of
 from runner.engine.probes import Probes, StepTold
+from runner.engine.providers import Naming
 from runner.engine.retention import Remover
 from runner.engine.slot import HandedBack, Slot
 from runner.engine.talk import Surroundings, answer
@@ -194,6 +195,10 @@ class Engine:
     def validate(self, system: str, params: dict[str, Any]) -> None:
         """Raise ``Refused`` if a system's connector doesn't take these parameters."""
         self.probes.validate(system, params)
+
+    def completed(self, connection: Connection) -> Connection:
+        """The connection with its secrets open, and all that its params only name; ``RunnerError``."""
+        return Naming(settings=self.settings, database=self.database, vault=self.vault).completed(connection)
 
     def check(self, connection: Connection) -> list[StepTold]:
         """Test a connection, which needn't be stored, without effects; what each step told."""

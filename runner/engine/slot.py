@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 import structlog
@@ -33,9 +33,8 @@ from runner.errors import (
 )
 from runner.model.jobs import Claim, Connection, Job, Outcome, State
 from runner.settings import Settings
-from runner.store import claims, ldap_servers
+from runner.store import claims
 from runner.store.database import Database
-from runner.store.vault import Vault
 
 _SETTLING = timedelta(minutes=1)  # to find out, after a stopped run, what was written
 _LONGEST_DELAY = timedelta(hours=1)  # before another attempt, unless the other side asks for more
@@ -71,9 +70,11 @@ class Host(Protocol):
     owner: str
     factory: WorkerFactory
     surroundings: Surroundings
-    vault: Vault
     claiming: bool  # whether new jobs may be taken
     work_version: int  # grows with each piece of work
+
+    def completed(self, connection: Connection) -> Connection:
+        """The connection with its secrets open, and all that its params only name."""
 
     def frozen_until(self) -> datetime | None:
         """When something may be written again, if not now."""
@@ -329,19 +330,10 @@ class Slot(threading.Thread):
             memory_text=f"{memory // 2**20} MiB",
         )
         # Only here, for this run, are its secrets open.
-        params = self._engine.vault.open(self._with_server(claim.connection))
-        claim = replace(claim, connection=replace(claim.connection, params=params))
+        claim = replace(claim, connection=self._engine.completed(claim.connection))
         return Talk(
             claim, self._ready_worker(), around=self._engine.surroundings, budget=budget, wake=self._wake
         )
-
-    def _with_server(self, connection: Connection) -> dict[str, Any]:
-        """The connection's params; where they name a directory's server, with what is known of it."""
-        named = ldap_servers.named_by(connection)
-        if named is None:
-            return connection.params
-        with self._engine.database.read() as c:
-            return {**ldap_servers.params_of(c, named), **connection.params}
 
     def _ready_worker(self) -> Worker:
         if self._worker is not None and self._worker.worn:

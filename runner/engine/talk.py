@@ -14,7 +14,6 @@ import structlog
 
 from runner.engine.catalogue import System
 from runner.engine.cleaning import Cleaner, secrets_of
-from runner.engine.providers import resolved
 from runner.engine.workers import Budget, Wake, Worker
 from runner.errors import ConfigRejected, Internal, RunnerError
 from runner.log import redactor
@@ -85,8 +84,7 @@ class Talk:
         self, claim: Claim, worker: Worker, *, around: Surroundings, budget: Budget, wake: Wake
     ) -> None:
         # From here on, for the run's own time: secrets that are kept at home are never stored.
-        at_home = around.remotes.at_home(claim.connection)
-        self._claim = claim = replace(claim, connection=resolved(at_home, around.settings))
+        self._claim = claim = replace(claim, connection=around.remotes.at_home(claim.connection))
         self.remote = remote_platform(claim, around)
         self._worker = worker
         self._around = around

@@ -33,6 +33,9 @@ class EngineFacade(Protocol):
     def validate(self, system: str, params: dict[str, Any]) -> None:
         """Raise ``Refused`` if a system's connector doesn't take these parameters."""
 
+    def completed(self, connection: Connection) -> Connection:
+        """The connection with its secrets open, and all that its params only name; ``RunnerError``."""
+
     def check(self, connection: Connection) -> Sequence[StepTold]:
         """Test a connection, which needn't be stored, without effects; what each step told."""
 

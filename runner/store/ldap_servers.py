@@ -14,6 +14,7 @@ from runner.store.schema import business_units, connections, ldap_servers
 from runner.store.values import from_json, from_micros, to_json, to_micros
 
 NAMED_IN = "directory"
+_DESTINATION = "destinationProvider"
 """The param of a connection that names a server, by id or name."""
 
 _METHODS = {"ldaps": "LDAPS", "tls": "StartTLS", "none": "LDAP"}
@@ -47,6 +48,12 @@ def by_name(c: sa.Connection, name: str) -> LdapServer | None:
     """The server of this name."""
     row = c.execute(sa.select(ldap_servers).where(ldap_servers.c.name == name)).one_or_none()
     return None if row is None else _server(row)
+
+
+def find(c: sa.Connection, named: str) -> LdapServer | None:
+    """The server with this id or name, as connections name it."""
+    server = get(c, int(named)) if named.isascii() and named.isdecimal() and len(named) < 19 else None  # noqa: PLR2004 - digits of an id at the most
+    return server or by_name(c, named)
 
 
 def create(
@@ -98,27 +105,35 @@ def organizations(c: sa.Connection, ids: Sequence[int]) -> list[tuple[int, str]]
 def named_by(connection: Connection) -> str | None:
     """Which server a connection names, as its params write it; None if none."""
     named = connection.params.get(NAMED_IN)
-    if connection.kind not in {Kind.LDAP, Kind.DATASYNC} or isinstance(named, bool):
+    if connection.kind is not Kind.LDAP or isinstance(named, bool):
         return None
     return str(named) if isinstance(named, str | int) and str(named).strip() else None
 
 
 def users_of(c: sa.Connection, server: LdapServer) -> list[int]:
     """The ids of connections that name a server."""
-    query = sa.select(connections.c.id, connections.c.params).where(
-        connections.c.deleted.is_(None), connections.c.params.contains(f'"{NAMED_IN}"')
+    query = sa.select(connections.c.id, connections.c.kind, connections.c.params).where(
+        connections.c.deleted.is_(None),
+        sa.or_(*(connections.c.params.contains(f'"{name}"') for name in (NAMED_IN, _DESTINATION))),
     )
     return [
         row.id
         for row in c.execute(query.order_by(connections.c.id))
-        if str(from_json(row.params).get(NAMED_IN)) in {str(server.id), server.name}
+        if _name_in(Kind(row.kind), from_json(row.params)) in {str(server.id), server.name}
     ]
+
+
+def _name_in(kind: Kind, params: Mapping[str, Any]) -> str:
+    """The server's id or name as a connection's params have it."""
+    if kind is Kind.DATASYNC:
+        job = params.get("jobInfo")
+        return str(job.get(_DESTINATION)) if isinstance(job, Mapping) else ""
+    return str(params.get(NAMED_IN))
 
 
 def params_of(c: sa.Connection, named: str) -> dict[str, Any]:
     """What an LDAP connection that names this server needn't say itself; the password as stored."""
-    server = get(c, int(named)) if named.isascii() and named.isdecimal() and len(named) < 19 else None  # noqa: PLR2004 - digits of an id at the most
-    server = server or by_name(c, named)
+    server = find(c, named)
     if server is None:
         msg = f"The connection names the directory {named!r}, and there is none of this id or name."
         raise SealedShut(msg)

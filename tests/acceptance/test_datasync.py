@@ -134,9 +134,10 @@ class Place:
             f'password = "file:{folder / "ad.password"}"\nca_bundle = "{server.certificates.ca}"\n'
         )
         self.world = World(folder, samba_access(server), document())
-        self.token = self.machine.json(
+        made = self.machine.json(
             "tokens", "create", "--user", "admin@example.com", "--admin", "--scope", "run"
-        )["token"]
+        )
+        self.token, self.token_id = made["token"], made["id"]
 
     def write(self, rows: list[list[Any]]) -> None:
         """Replace the sheet; it was written long ago."""
@@ -197,6 +198,48 @@ def test_the_documented_request_makes_accounts(place: Place) -> None:
         assert put["status"] == 0
         assert client.call("DELETE", "/", params={"jobids": job})["type"] == 7
         assert client.call("GET", f"/{job}/Details", status=404)["status"] == 1
+
+
+def test_a_kept_server_and_an_uploaded_workbook_are_providers(place: Place) -> None:
+    """A job whose sides are an LDAP server kept here and a workbook that was sent is tested, and runs."""
+    place.write(SHEET)
+    settings = place.config.read_text().partition("[provider.ExcelOne]")[0]
+    place.config.write_text(
+        f'{settings}[provider.Corp]\ndirectory = "Head office"\n'
+        f'ca_bundle = "{place.server.certificates.ca}"\n'
+    )
+    with place.machine.daemon("--config", str(place.config)):
+        client = place.original()
+        session = requests.Session()
+        session.headers["x-apikey"] = f"accesskey={place.token_id}; secretkey={place.token}"
+        kept = {
+            "name": "Head office",
+            "host": place.server.address,
+            "port": str(samba.TLS_PORT),
+            "encryption": "ldaps",
+            "dn": samba.BASE,
+            "username": samba.ADMIN,
+            "password": samba.ADMIN_PASSWORD,
+        }
+        answer = session.post(f"{client.base}/rest/ldap", json=kept, timeout=PATIENCE)
+        assert answer.json()["error_code"] == 0, answer.text
+        headers = {"Authorization": f"Token {place.token}"}
+        with (place.books / "people.xlsx").open("rb") as file:
+            sent = requests.post(
+                f"{client.base}/api/v2/providers/",
+                data={"name": "Staff"},
+                files={"workbook": ("people.xlsx", file)},
+                headers=headers,
+                timeout=PATIENCE,
+            )
+        assert sent.status_code == 201, sent.text
+        job = client.call("POST", "/", body(sourceProvider="Staff", destinationProvider="Corp"))["data"]
+        path = f"{client.base}/api/v2/connections/datasync/{job}/test/"
+        tested = requests.post(path, json={}, headers=headers, timeout=PATIENCE).json()
+        assert tested["success"] is True, tested
+        run = client.run(job)
+        assert run["outCome"] == "Succeeded", run["message"]
+        assert len(place.world.entries()) == 2
 
 
 def test_code_is_refused_until_it_is_accepted_as_ignored(place: Place) -> None:

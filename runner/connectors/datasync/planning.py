@@ -15,8 +15,8 @@ from runner.connectors.datasync.job import Job, Kind, Mapped, Objects
 from runner.connectors.datasync.rules import ACCOUNT_NAME, check_account_name, check_value, folded
 from runner.connectors.datasync.target import Domain, State
 from runner.connectors.datasync.transforms import NotResolved, Resolve
-from runner.directory import names
-from runner.directory.port import Directory, Scope
+from runner.directory import groups, names
+from runner.directory.port import Directory, Entry, Scope
 from runner.errors import BadInput, ConfigRejected, SkipRecord
 from runner.model.changes import (
     Change,
@@ -138,22 +138,31 @@ class Planner:
         scope = Scope.SUBTREE if self._job.subtree else Scope.ONE
         if isinstance(objects.container, str):
             self._check_container(objects.container)
-        me = ""
+        large = []
         for entry in self._directory.search(
             self._job.base, text, target.attributes_to_read(objects), scope=scope
         ):
-            key = target.key_of_entry(entry, objects)
-            if key is None:
-                continue
-            found = Found(
-                dn=entry.dn,
-                state=target.state(entry, objects, active_directory=ad),
-                half_made=target.is_half_made(entry, objects, active_directory=ad),
-                protected=entry.text("adminCount") == "1"
-                or entry.text("isCriticalSystemObject") == "TRUE"
-                or names.same(entry.dn, me or self._ctx.params.destination.bind_dn),
-            )
-            index.add(key, found, entry.text(ACCOUNT_NAME))
+            if groups.is_portion(entry, "member"):
+                large.append(entry)  # the rest is asked for when this search is at its end
+            else:
+                self._take_in(objects, index, entry)
+        for entry in large:
+            self._take_in(objects, index, groups.whole(self._directory, entry, "member"))
+
+    def _take_in(self, objects: Objects, index: Index, entry: Entry) -> None:
+        key = target.key_of_entry(entry, objects)
+        if key is None:
+            return
+        ad = self._domain.active_directory
+        found = Found(
+            dn=entry.dn,
+            state=target.state(entry, objects, active_directory=ad),
+            half_made=target.is_half_made(entry, objects, active_directory=ad),
+            protected=entry.text("adminCount") == "1"
+            or entry.text("isCriticalSystemObject") == "TRUE"
+            or names.same(entry.dn, self._ctx.params.destination.bind_dn),
+        )
+        index.add(key, found, entry.text(ACCOUNT_NAME))
 
     def _check_container(self, container: str) -> None:
         below = names.is_below(container, self._job.base)

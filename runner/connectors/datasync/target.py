@@ -11,7 +11,7 @@ from typing import Any
 from runner.connectors.datasync.destination import exactly
 from runner.connectors.datasync.job import Kind, Objects
 from runner.connectors.datasync.passwords import Policy
-from runner.directory import ad, names
+from runner.directory import ad, groups, names
 from runner.directory.port import Directory, Edit, Entry, Modification
 
 NORMAL_DISABLED = str(ad.NORMAL | ad.DISABLED)
@@ -167,7 +167,7 @@ def find(
         for entry in list(directory.search(base, text, wanted)):
             key = key_of_entry(entry, objects)
             if key in asked:
-                yield key, entry
+                yield key, groups.whole(directory, entry, "member")
 
 
 def resolve(

@@ -36,6 +36,7 @@ class Writer:
         self._domain = domain
         self._announcements = announcements
         self._there: dict[tuple[str, str], Entry] = {}
+        self._touched: set[tuple[str, str]] = set()  # what was written since it was looked up
 
     def apply(self, changes: Sequence[StoredChange]) -> Iterator[ChangeOutcome]:
         """Write them in order; each outcome is told as soon as it is known."""
@@ -72,12 +73,15 @@ class Writer:
                 self._there[kind, key] = entry
 
     def _entry(self, kind: str, key: str) -> Entry:
+        """An object as it is now."""
         found = self._there.get((kind, key))
-        if found is not None:
+        if found is not None and (kind, key) not in self._touched:
             return found
-        # It may have been made by this very batch.
+        # It may have been made or changed by this very batch.
         objects = objects_of(self._job, kind)
         for _, entry in target.find(self._directory, self._job.base, [key], objects):
+            self._there[kind, key] = entry
+            self._touched.discard((kind, key))
             return entry
         raise Conflict("it isn't in the directory any more")
 
@@ -99,6 +103,7 @@ class Writer:
             case other:
                 msg = f"The plan has a change {other.value!r}, which nothing writes."
                 raise Internal(msg)
+        self._touched.add((change.kind, change.key))
 
     # --- creating ------------------------------------------------------------------------
 
@@ -175,9 +180,19 @@ class Writer:
         """Refuse to touch what isn't as it was planned for."""
         objects = objects_of(self._job, change.kind)
         there = target.state(entry, objects, active_directory=self._domain.active_directory)
-        for name, value in (change.before or {}).items():
+        before = change.before or {}
+        for name, value in before.items():
             if name in there and there[name] != value:
                 raise Conflict(f"{name} was changed meanwhile")
+        if change.op in {Op.DELETE, Op.DEACTIVATE} and "container" in before:
+            # It tells the whole object: what it lacks wasn't there. (A domain gives account names itself.)
+            given = [
+                name
+                for name in (*objects.attributes, "member")
+                if name not in before and name != ACCOUNT_NAME and there.get(name) is not None
+            ]
+            if given:
+                raise Conflict(f"{given[0]} was given to it meanwhile")
 
     def _update(self, change: StoredChange) -> None:
         entry = self._entry(change.kind, change.key)
@@ -225,9 +240,11 @@ class Writer:
 
     def _membership(self, change: StoredChange) -> None:
         key, dn = json.loads(change.key)
-        entry = self._entry(Kind.GROUP.value, key)
+        group = Kind.GROUP.value, key
+        entry = self._there.get(group) or self._entry(*group)  # all that is wanted is its name
         edit = Edit.ADD if change.op is Op.ADD_MEMBER else Edit.DELETE
         self._directory.modify(entry.dn, [Modification(edit, "member", [dn])])
+        self._touched.add(group)
 
 
 def objects_of(job: Job, kind: str) -> Objects:

@@ -212,6 +212,7 @@ def _rows(
 ) -> Iterator[Row]:
     flawed = {row for row, _ in scan.flaws}
     blank = {number for number, header in enumerate(headers) if not header}
+    number = 0
     for number, row in enumerate(cells, start=1):
         texts = [as_text(cell) for cell in row]
         for column, cell in enumerate(row):
@@ -227,6 +228,10 @@ def _rows(
             )
             raise BadInput(msg)
         yield number + 1, texts[:used]
+    # calamine ends at the last cell with a value, and what is wrong may stand below it.
+    below = {row for (row, _), flaw in scan.flaws.items() if row > number and flaw is not Flaw.MERGED}
+    for row_number in sorted(below):
+        yield row_number + 1, []
 
 
 # --- CSV ---------------------------------------------------------------------------------

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from lxml import etree
 
 from runner.errors import BadInput
 from runner.reading.workbook.flaws import Flaw, Scan
 from runner.reading.workbook.limits import Limits, check_extent
-from runner.reading.workbook.package import Package
+from runner.reading.workbook.package import open_package
+from runner.reading.zip import Member
 
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
@@ -18,7 +18,7 @@ _CALC = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}"
 
 def scan(path: Path, limits: Limits) -> dict[str, Scan]:
     """What stands in each sheet's cells, by the sheet's name. Raises ``BadInput``."""
-    with Package(path, limits) as package:
+    with open_package(path, limits) as package:
         if "content.xml" not in package.names:
             msg = "The file is an archive, but no spreadsheet: content.xml isn't in it. Send the file itself."
             raise BadInput(msg)
@@ -36,7 +36,7 @@ def scan(path: Path, limits: Limits) -> dict[str, Scan]:
         return found
 
 
-def _tables(stream: IO[bytes]) -> Iterator[etree._Element]:
+def _tables(stream: Member) -> Iterator[etree._Element]:
     walk = etree.iterparse(
         stream,
         events=("end",),

@@ -14,7 +14,7 @@ from lxml import etree
 from runner.errors import BadInput
 from runner.reading.workbook.flaws import Flaw, Scan
 from runner.reading.workbook.limits import Limits, check_extent, column_number
-from runner.reading.workbook.package import Package
+from runner.reading.workbook.package import Package, open_package
 
 _CELL = re.compile(rb"""\sr=["']([A-Z]{1,3})([0-9]{1,7})["']""")
 _DOUBTFUL = re.compile(rb"<(?:\w+:)?f[\s/>]|\st=[\"']e[\"']")
@@ -27,7 +27,7 @@ _STRICT_RELATION = "{http://purl.oclc.org/ooxml/officeDocument/relationships}id"
 
 def scan(path: Path, limits: Limits) -> dict[str, Scan]:
     """What stands in each sheet's cells, by the sheet's name. Raises ``BadInput``."""
-    with Package(path, limits) as package:
+    with open_package(path, limits) as package:
         sheets = _sheets(package)
         found: dict[str, Scan] = {}
         for name, part in sheets.items():

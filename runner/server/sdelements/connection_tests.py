@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from runner.engine import declared
 from runner.engine.catalogue import System
-from runner.errors import SettingsInvalid
+from runner.errors import SealedShut, SettingsInvalid
 from runner.model.jobs import Connection, Frequency, Kind
 from runner.server.auth import Caller
 from runner.server.body import read_body
@@ -115,8 +115,11 @@ def _described(
 async def _test(request: Request, connection: Connection) -> Response:
     services = services_of(request)
     engine, params = services.engine, services.vault.open(connection.params)
-    connection = replace(connection, params=params)
-    await in_thread(lambda: engine.validate(connection.system, params))
-    steps = await in_thread(lambda: engine.check(connection))
+    try:
+        whole = await in_thread(lambda: engine.completed(replace(connection, params=params)))
+    except SealedShut as error:
+        raise Invalid({"params": [error.message]}) from error
+    await in_thread(lambda: engine.validate(whole.system, dict(whole.params)))
+    steps = await in_thread(lambda: engine.check(whole))
     shown = [{"name": step.name, "ok": step.ok, "message": step.message} for step in steps]
     return reply({"success": all(step.ok for step in steps), "steps": shown})

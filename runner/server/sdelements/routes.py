@@ -28,6 +28,7 @@ from runner.server.sdelements import (
     place_changes,
     places,
     plugins,
+    providers,
     reference,
     remote_agents,
     status,
@@ -54,6 +55,7 @@ def add_routes(router: APIRouter) -> None:
     group_mappings.add_routes(router, ROOT)
     connection_tests.add_routes(router, ROOT)
     connectors.add_routes(router, ROOT)
+    providers.add_routes(router, ROOT)
     _add_places(router)
     users.add_routes(router, ROOT)
     bulk_users.add_routes(router, ROOT)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from runner.model.changes import ChangeState, Op
 from runner.model.network import Network
 from runner.reading.workbook.cells import clean
 from tests.integration.datasync.world import STATIC, World, document, field
-from tests.servers import slapd
+from tests.servers import fault_proxy, slapd
 from tests.servers.slapd import SlapdServer
 
 pytestmark = pytest.mark.xdist_group("slapd")
@@ -129,3 +130,30 @@ def test_hostile_strings_come_back_as_they_are(
             assert entry.text("sn") == clean(last)
     if len(made) == len(planned):
         assert world.plan() == []
+
+
+def test_members_that_come_in_portions_are_compared_whole(
+    world: World, access: Access, slapd_server: SlapdServer
+) -> None:
+    """Where the server gives a large group's members in portions, as Windows does, none is overlooked."""
+    people = [f"p{number:02}" for number in range(20)]
+    with opened(access) as directory:
+        for uid in people:
+            directory.add(
+                f"uid={uid},{slapd.PEOPLE}", {"objectClass": ["inetOrgPerson"], "cn": [uid], "sn": [uid]}
+            )
+        members = [f"uid={uid},{slapd.PEOPLE}" for uid in people]
+        directory.add(f"cn=crew,{slapd.GROUPS}", {"objectClass": ["groupOfNames"], "member": members})
+    fields = [field("cn", "Team", isKey=True), field("member", "People", delimiter=",", forCreateOnly=False)]
+    world.document = document(fields, container=slapd.GROUPS, displayName="Group")
+    with fault_proxy.fault_proxy("127.0.0.1", slapd_server.port) as proxy:
+        proxy.fault, proxy.request_fault = fault_proxy.ranged("member", 7)
+        server = Server(host="127.0.0.1", port=proxy.port)
+        world.access = replace(access, servers=[server], security=Security.CLEAR)
+        world.write([["Team", "People"], ["crew", ",".join(people)]])
+        assert world.plan() == []
+        world.write([["Team", "People"], ["crew", ",".join([*people[2:], "p00"])]])
+        (change,) = world.plan()
+        assert (change.op, change.subject) == (Op.REMOVE_MEMBER, "p01 in crew")
+        found = world.connector.current(world.context(), change.kind, [change.key])
+        assert found == {change.key: {"member": members[1]}}

@@ -11,12 +11,36 @@ import sqlalchemy as sa
 
 from runner.conformance.daemons import Daemons
 from runner.model.changes import ChangeState, StoredChange
-from runner.model.jobs import Kind
-from runner.store import accounts, approvals, changes, connections, group_mappings, groups, listing, queue
+from runner.model.jobs import Frequency, Kind
+from runner.scheduler import Scheduler
+from runner.settings import Scheduler as SchedulerSettings
+from runner.store import (
+    accounts,
+    approvals,
+    changes,
+    connections,
+    group_mappings,
+    groups,
+    ldap_servers,
+    listing,
+    queue,
+)
 from runner.store.database import open_database
+from runner.store.pages import Cut
 from runner.store.people import account_page
+from runner.store.vault import KEY_FILE, Vault
 
 _PAGE = 1000
+
+
+@dataclass
+class _Clock:
+    """A clock that is set."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +124,37 @@ class Stage:
         """Ask for a run, let a daemon do it, and tell how it ended."""
         values = {"connection_id": self.connection, "kind": Kind.LDAP, **job}
         number = self.database.write(lambda c: queue.enqueue(c, now=datetime.now(UTC), **values)[0])
+        self._live()
+        return self._ended(number)
+
+    def fall_due(self, frequency: Frequency) -> list[Synced]:
+        """Let a slot of a schedule come, and a daemon do what follows; the jobs it gave, twice asked."""
+        clock = _Clock(datetime.now(UTC) - timedelta(hours=2))
+        scheduler = Scheduler(SchedulerSettings().timetable(), self.database, clock=clock, wake=lambda: None)
+        values = {"frequency": frequency}
+        self.database.write(lambda c: connections.update(c, self.connection, values, now=clock()))
+        scheduler.tick()
+        clock.now += timedelta(hours=1)
+        for _ in range(2):
+            scheduler.tick()
+        self._live()
+        wanted = listing.Wanted(kinds=(Kind.LDAP,), automatic=True)
+        with self.database.read() as c:
+            found = [job.id for job in listing.page(c, wanted, Cut(limit=10))]
+        return [self._ended(number) for number in found]
+
+    def keep_server(self, name: str, settings: Mapping[str, str]) -> int:
+        """Keep a directory's server, as the SecurityCenter dialect does; its id."""
+        vault = Vault(self.state / KEY_FILE)
+        stored = vault.seal(settings, lambda each: each == "password")
+        now = datetime.now(UTC)
+        return self.database.write(
+            lambda c: ldap_servers.create(
+                c, name=name, description="", settings=stored, organizations=[], now=now
+            )
+        )
+
+    def _live(self) -> None:
         settings = {
             "state_dir": str(self.state),
             "engine": {"concurrency": 1, "retries": 0},
@@ -107,6 +162,8 @@ class Stage:
             "log": {"level": "debug", "format": "json"},
         }
         self.daemons.live(settings, log=self.home / "daemon.log")
+
+    def _ended(self, number: int) -> Synced:
         with self.database.read() as c:
             found = listing.one(c, number)
             rows = changes.journal(c, number, after=0, limit=1_000_000)

@@ -13,6 +13,7 @@ from runner.directory.ldap import LdapDirectory
 from runner.directory.opening import opened
 from runner.directory.port import Edit, Modification
 from runner.model.changes import ChangeState
+from runner.model.jobs import Frequency
 from runner.model.network import Network
 from runner.store.accounts import Role
 from tests.integration.directory.stage import Stage
@@ -105,6 +106,39 @@ def test_a_first_sync_makes_accounts_and_a_second_finds_nothing(new_stage: Calla
     )
     assert stage.people()["ada@example.com"]["first_name"] == "Ada"
     assert stage.sync().message == "Nothing to change."
+
+
+def test_a_slot_of_its_schedule_runs_it(new_stage: Callable[..., Stage]) -> None:
+    """A connection that is due by its frequency is synchronised by itself, once for the slot."""
+    stage = new_stage(*small())
+    (done,) = stage.fall_due(Frequency.HOURLY)
+    assert done.outcome == "succeeded", done.message
+    assert stage.active() == ["ada@example.com", "bob@example.com", "cem@example.com"]
+
+
+@pytest.mark.parametrize("by", ["id", "name"])
+def test_a_server_kept_here_gives_its_log_in(
+    new_stage: Callable[..., Stage], slapd_server: SlapdServer, by: str
+) -> None:
+    """A connection that names a kept server is synchronised with that one's address and password.
+
+    Nobody who may change the connection leads that password elsewhere by it.
+    """
+    stage = new_stage(*small())
+    kept = {
+        "host": "127.0.0.1",
+        "port": str(slapd_server.port),
+        "encryption": "none",
+        "dn": slapd.BASE,
+        "username": slapd.READER,
+        "password": slapd.READER_PASSWORD,
+    }
+    number = stage.keep_server("Head office", kept)
+    given = ("ldap_method", "bind_dn", "bind_password")
+    stage.params = {name: value for name, value in stage.params.items() if name not in given}
+    stage.set(directory=number if by == "id" else "Head office", ldap_server="127.0.0.1:1")
+    assert stage.succeed()
+    assert stage.active() == ["ada@example.com", "bob@example.com", "cem@example.com"]
 
 
 def test_a_preview_is_what_the_run_does(new_stage: Callable[..., Stage]) -> None:

@@ -99,6 +99,9 @@ RIGHTS: dict[str, frozenset[str]] = {
             ("DELETE", f"{path}/{{{key}}}", ADMIN),
         )
     },
+    "GET /api/v2/providers/": LDAP,
+    "POST /api/v2/providers/": LDAP,
+    "DELETE /api/v2/providers/{name}/": LDAP,
     "GET /api/v2/connectors/{kind}/": READ,
     "POST /api/v2/connectors/{kind}/": ALM,
     "GET /api/v2/connectors/{kind}/{connector_id}/": READ,

@@ -9,7 +9,8 @@ import pytest
 from tenable.errors import APIError, NotFoundError
 from tenable.sc import TenableSC
 
-from runner.store import accounts
+from runner.model.jobs import Kind
+from runner.store import accounts, connections
 from runner.store.accounts import Role, Scope
 from runner.store.schema import ldap_servers
 from tests.integration.server.kit import Running, curl
@@ -220,11 +221,25 @@ def test_queries_and_tests_tell_what_the_directory_said(server: Running, sc: Ten
 
 
 def test_a_server_that_connections_name_stays(server: Running, sc: TenableSC) -> None:
-    """A connection that names it by id or name keeps it from being deleted."""
-    by_id, by_name = (told(sc.post("ldap", json={**NEW, "name": name}))["id"] for name in ("one", "two"))
+    """A connection that names it by id or name keeps it from being deleted, and so does a datasync job."""
+    by_id, by_name, of_job = (
+        told(sc.post("ldap", json={**NEW, "name": name}))["id"] for name in ("one", "two", "three")
+    )
     first = server.connection("ldap", params={"directory": int(by_id)})
     server.connection("ldap", alias="b", params={"directory": "two"})
-    for ident in (by_id, by_name):
+    server.database.write(
+        lambda c: connections.create(
+            c,
+            kind=Kind.DATASYNC,
+            system="datasync",
+            alias="c",
+            command="datasync",
+            project_id=None,
+            params={"jobInfo": {"destinationProvider": "three"}},
+            now=server.clock(),
+        )
+    )
+    for ident in (by_id, by_name, of_job):
         with pytest.raises(APIError) as refused:
             sc.delete(f"ldap/{ident}")
         assert "Connections name it" in refused.value.response.json()["error_msg"]

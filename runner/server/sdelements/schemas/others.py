@@ -89,6 +89,19 @@ OTHERS: dict[str, Schema] = {
     ),
     "NewRemoteAgent": asked({"name": TEXT, "version": TEXT, "platform": TEXT}, "name"),
     "ChangedRemoteAgent": asked({"version": TEXT, "platform": TEXT}),
+    "Provider": thing(
+        {
+            "name": TEXT,
+            "kind": TEXT,
+            "origin": TEXT,
+            "where": TEXT,
+            "size": MAYBE_INTEGER,
+            "modified": MAYBE_INSTANT,
+        }
+    ),
+    "NewProvider": asked(
+        {"name": TEXT, "workbook": {"type": "string", "format": "binary"}}, "name", "workbook"
+    ),
     "Finding": thing(
         {
             "id": INTEGER,
