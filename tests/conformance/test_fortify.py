@@ -10,7 +10,9 @@ from xml.sax.saxutils import escape
 from runner.conformance.arena import Arena, BadRecord
 from runner.conformance.platform import Platform, State
 from runner.conformance.promises import Promises
+from runner.conformance.remote_world import RemoteWorld
 from runner.model.jobs import Kind
+from tests.conformance.arenas import KEEPS_ANALYSES
 from tests.files.fortify import Issue, Packing, write_fpr
 from tests.servers.machine import ROOT
 
@@ -243,4 +245,18 @@ class TestFolder(Promises):
     """Files that somebody puts into a folder become verifications, and are filed."""
 
     arena = FolderArena
+    every = 20
+
+
+class FolderFarAwayArena(FolderArena):
+    """The same for a project on a remote server."""
+
+    exempt: ClassVar[Mapping[str, str]] = KEEPS_ANALYSES
+
+
+class TestFolderFarAway(Promises):
+    """The same for a project on a remote server; uploads, which only that server has, it imports itself."""
+
+    arena = FolderFarAwayArena
+    world = RemoteWorld
     every = 20

@@ -5,13 +5,15 @@ import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from runner.conformance.arena import Arena, BadRecord
 from runner.conformance.platform import Platform
 from runner.conformance.promises import Promises
+from runner.conformance.remote_world import RemoteWorld
 from runner.model.jobs import Kind
 from simulators.ssc.server import Center, Version
+from tests.conformance.arenas import KEEPS_ANALYSES
 from tests.servers.machine import ROOT
 
 WEAKNESSES = ("SQL Injection", "Path Manipulation", "Log Forging", "Header Manipulation", "Null Dereference")
@@ -101,3 +103,17 @@ class TestSsc(Promises):
 
     arena = SscArena
     every = 8
+
+
+class SscFarAwayArena(SscArena):
+    """The same for a project on a remote server."""
+
+    exempt: ClassVar[Mapping[str, str]] = KEEPS_ANALYSES
+
+
+class TestSscFarAway(Promises):
+    """The same for a project on a remote server."""
+
+    arena = SscFarAwayArena
+    world = RemoteWorld
+    every = 20

@@ -6,14 +6,16 @@ import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from runner.conformance.arena import Arena, BadRecord
 from runner.conformance.platform import Platform
 from runner.conformance.promises import Promises
+from runner.conformance.remote_world import RemoteWorld
 from runner.model.jobs import Kind
 from simulators.whitehat.estate import Asset, Estate, vector
 from simulators.whitehat.server import Sentinel, Trouble
+from tests.conformance.arenas import KEEPS_ANALYSES
 from tests.servers.machine import ROOT
 
 WEAKNESSES = ("SQL Injection", "Path Traversal", "Fingerprinting", "Session Fixation", "Content Spoofing")
@@ -187,4 +189,18 @@ class TestWhiteHatFile(Promises):
     """Saved answers become verifications on the embedded platform."""
 
     arena = WhiteHatFileArena
+    every = 20
+
+
+class WhiteHatFarAwayArena(WhiteHatArena):
+    """The same for a project on a remote server."""
+
+    exempt: ClassVar[Mapping[str, str]] = KEEPS_ANALYSES
+
+
+class TestWhiteHatFarAway(Promises):
+    """The same for a project on a remote server."""
+
+    arena = WhiteHatFarAwayArena
+    world = RemoteWorld
     every = 20
