@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from runner.conformance.arena import Arena, BadRecord
 from runner.conformance.platform import Platform, State
 from runner.conformance.promises import Promises
+from runner.conformance.remote_world import RemoteWorld
 from runner.model.jobs import Kind
 from runner.store import tasks
 from runner.store.database import open_database
@@ -145,3 +146,19 @@ class TestRally(Promises):
 
     arena = RallyArena
     every = 8
+
+
+class RallyFarAwayArena(RallyArena):
+    """The same for a project on a remote server."""
+
+    exempt: ClassVar[Mapping[str, str]] = {
+        "test_revert_restores_the_target": "over REST the note that came with a task's status stays behind"
+    }
+
+
+class TestRallyFarAway(Promises):
+    """The same for a project on a remote server."""
+
+    arena = RallyFarAwayArena
+    world = RemoteWorld
+    every = 20
