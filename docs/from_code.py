@@ -11,7 +11,7 @@ from typing import Any
 from runner.cli import parameters, toml
 from runner.cli.plugins import default
 from runner.errors import MEANINGS
-from runner.settings import SIZE, Declaration, GroupMapping, Provider, Remote, Section, Settings
+from runner.settings import SIZE, Declaration, GroupMapping, Provider, Remote, Section, Settings, SharedParams
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -95,6 +95,7 @@ def _configuration() -> Iterator[str]:
 _TABLES: Mapping[str, tuple[str, type[Section]]] = {
     "remote": ("[remote.NAME]", Remote),
     "provider": ("[provider.NAME]", Provider),
+    "connector": ("[connector.NAME]", SharedParams),
     "connection": ("[[connection]]", Declaration),
     "": ("[[connection.group_mappings]]", GroupMapping),
 }

@@ -45,15 +45,17 @@ class Loaded:
     def literals(self) -> list[str]:
         """Names of settings that hold a secret as plain text."""
         return [
-            name
-            for name, value in secret_settings(self.settings)
-            if credential_in(value) and not is_reference(str(_given(self.given, name)))
+            ".".join(names)
+            for names, value in secret_settings(self.settings)
+            if credential_in(value) and not is_reference(str(_given(self.given, names)))
         ]
 
 
-def _given(given: Mapping[str, Any], name: str) -> Any:
-    section, _, key = name.partition(".")
-    return given.get(section, {}).get(key, "")
+def _given(given: Mapping[str, Any], names: Iterable[str]) -> Any:
+    value: Any = given
+    for name in names:
+        value = value.get(name, {})
+    return value
 
 
 def read(
@@ -76,7 +78,7 @@ def read(
     try:
         settings = Settings.model_validate(merged, context={"environ": environ})
     except ValidationError as error:
-        raise SettingsInvalid(explain(error, origins, given=merged)) from None
+        raise SettingsInvalid(explain(error, Settings, origins, merged)) from None
     return Loaded(settings=settings, given=merged, origins=origins)
 
 

@@ -329,9 +329,11 @@ class Daemon:
     def _declare(self, settings: Settings) -> None:
         """Store the connections that the files declare, if all of them are good."""
         wanted = declared.wishes(settings, self.database, self.engine)
-        if literals := declared.literal_secrets(settings, self.engine.systems() if wanted else {}):
+        if literals := declared.literal_secrets(
+            settings, self.engine.systems() if wanted.connections or wanted.connectors else {}
+        ):
             self._log.warning("secrets_stand_in_files", names=literals)
-        declared.put_in_force(self.database, wanted, now=utc_now())
+        declared.put_in_force(self.database, wanted, seal=self.engine.sealed, now=utc_now())
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reload_asked = True

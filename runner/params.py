@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from runner.ports import Params
 
@@ -16,6 +16,14 @@ def folded(value: object) -> object:
 def names(value: object) -> object:
     """Give a list of names for their text with commas; anything else as it is."""
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+def without_password(text: str) -> str:
+    """Refuse an address with a user and password in it, which would be told with the address."""
+    if "@" in text:
+        msg = "write the address without a user and password in it; a proxy that wants one can't be used"
+        raise ValueError(msg)
+    return text
 
 
 Folded = BeforeValidator(folded)
@@ -44,7 +52,9 @@ class SiteParams(Params):
         description="Authorities that vouch for the server's certificate: a file on the runner's machine, or "
         "the certificates as PEM text. Empty = the public ones.",
     )
-    proxy: str = Field(default="", description="Proxy to go through, as http://proxy.example.com:3128.")
+    proxy: Annotated[str, AfterValidator(without_password)] = Field(
+        default="", description="Proxy to go through, as http://proxy.example.com:3128."
+    )
 
 
 class ProjectParams(Params):

@@ -24,6 +24,11 @@ _TOKEN_HEADER = re.compile(
 )
 
 
+def has_credentials(value: object) -> bool:
+    """Whether a value is an address with a user and password in it."""
+    return isinstance(value, str) and _CREDENTIALS_IN_URL.search(value) is not None
+
+
 def _forms(value: str) -> set[str]:
     """All spellings in which ``value``, or one line of it, may turn up in a text."""
     lines = [line for line in value.splitlines() if len(line) >= SHORTEST]

@@ -53,11 +53,14 @@ def _steps(config: Path | None, *, offline: bool) -> Iterator[tuple[str, str | R
     from runner import configuration
 
     try:
-        settings = configuration.load(file=config)
+        loaded = configuration.read(file=config)
     except SettingsInvalid as error:
         yield "configuration", error
         return
+    settings = loaded.settings
     yield "configuration", "valid"
+    for name in loaded.literals():
+        yield "secrets", tiers.LITERAL.format(name=name)
     become_owner(settings.state_dir)
     sound = True
     looks = [("plug-ins", _plugins), ("state directory", _state_dir)]
@@ -69,10 +72,11 @@ def _steps(config: Path | None, *, offline: bool) -> Iterator[tuple[str, str | R
         except RunnerError as error:
             sound = False
             yield name, error
-    for name, finding in tiers.references(settings):
+    for name, finding in (*tiers.named(settings), *tiers.references(settings)):
         sound = sound and not isinstance(finding, RunnerError)
         yield name, finding
     if sound and not offline:
+        yield from tiers.remotes(settings)
         yield from _online(settings, config)
 
 

@@ -92,12 +92,23 @@ def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
             if SECRET in inner.metadata and found:
                 found = found.replace(credential_in(found), MASK) if credential_in(found) else found
             yield f"{name}.{key}", toml.plain(found, inner), loaded.origins.get(f"{name}.{key}", "default")
+    yield from _tables(loaded)
+
+
+def _tables(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
+    """The same of what there may be many of."""
+    from runner.settings import SECRET
+
     for table in ("remote", "provider"):
         for name, named in getattr(loaded.settings, table).items():
             for key, inner in type(named).model_fields.items():
-                found = MASK if key in _CONFIDENTIAL else getattr(named, key)
+                found = getattr(named, key)
+                found = MASK if SECRET in inner.metadata and found else found
                 origin = loaded.origins.get(f"{table}.{name}.{key}", "default")
                 yield f"{table}.{name}.{key}", toml.plain(found, inner), origin
+    for name, shared in loaded.settings.connector.items():
+        origin = loaded.origins.get(f"connector.{name}.system", "default")
+        yield f"connector {name}", shared.system, origin
     for number, one in enumerate(loaded.settings.connection):
         origin = loaded.origins.get(f"connection.{number}", "default")
         # Which of them are secret the connector knows, and it isn't asked here.
@@ -106,11 +117,12 @@ def _rows(loaded: "Loaded") -> Iterator[tuple[str, Any, str]]:
 
 def example() -> str:
     """The file with every setting, made from the settings themselves."""
-    from runner.settings import Declaration, Provider, Remote, Section, Settings
+    from runner.settings import Declaration, Provider, Remote, Section, Settings, SharedParams
 
     tables: dict[str, tuple[type[Section], str]] = {
         "remote": (Remote, "[remote.NAME]"),
         "provider": (Provider, "[provider.NAME]"),
+        "connector": (SharedParams, "[connector.NAME]"),
         "connection": (Declaration, "[[connection]]"),
     }
     parts = [_HEAD]
@@ -139,11 +151,10 @@ def _option(name: str, field: "FieldInfo", example: object = None) -> str:
     return f"# -- {field.description}\n# {name} = {toml.value(toml.plain(value, field))}\n"
 
 
-_CONFIDENTIAL = frozenset({"token", "secrets", "password"})
-
 _TABLES = {
     "remote": "A server elsewhere whose jobs are run here; as many as there are, each by its name.",
     "provider": "What a datasync job reads or writes by this name: a workbook, or a directory.",
+    "connector": "What declared connections of a system have in common, by its name.",
     "connection": "A connection; as many as you like, in any of the files. The API only shows them.",
 }
 _EXAMPLES: dict[str, dict[str, object]] = {
@@ -152,9 +163,11 @@ _EXAMPLES: dict[str, dict[str, object]] = {
         "token": "file:/etc/integration-runner/sde.token",
     },
     "provider": {"workbook": "people.xlsx"},
+    "connector": {"system": "rally", "editable": ["alm_project"]},
     "connection": {
         "name": "shop-tickets",
         "system": "rally",
+        "connector": "rally-of-all",
         "kind": "alm",
         "schedule": "26 1 * * mon-fri",
         "timezone": "Europe/Berlin",

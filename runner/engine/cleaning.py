@@ -28,7 +28,7 @@ from runner.messages import (
 from runner.model.changes import Target
 from runner.model.findings import FindingRow
 from runner.model.jobs import Connection
-from runner.secrets import MASK, Redactor
+from runner.secrets import MASK, Redactor, has_credentials
 
 TAINTED = (
     "left alone: it holds a secret of the connection, which is never journaled, "
@@ -161,7 +161,10 @@ def secrets_of(connection: Connection, systems: Callable[[], Mapping[str, System
         _log.warning("secret_params_are_guessed", system=connection.system, why=error.message)
         system = None
     return {
-        text for name, value in connection.params.items() if is_secret(name, system) for text in _texts(value)
+        text
+        for name, value in connection.params.items()
+        if is_secret(name, system) or has_credentials(value)
+        for text in _texts(value)
     }
 
 

@@ -1,8 +1,8 @@
 """Connections of the configuration files: proven good as a whole, then stored as a whole."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -14,11 +14,12 @@ from runner.engine.catalogue import System, is_secret
 from runner.errors import Refused, RunnerError, SettingsInvalid
 from runner.model.jobs import Connection, Kind
 from runner.secrets import dereference, is_reference
-from runner.settings import Declaration, Settings
+from runner.settings import Declaration, Settings, SharedParams
 from runner.store import declared as store
 from runner.store import work
 from runner.store.database import Database
-from runner.store.declared import Applied, Wish
+from runner.store.declared import Applied, Shared, Wish
+from runner.store.vault import Seal
 
 _log = structlog.get_logger(part="configuration")
 
@@ -33,17 +34,31 @@ class Connectors(Protocol):
         """Raise ``Refused`` if a system's connector doesn't take these parameters."""
 
 
-def wishes(settings: Settings, database: Database, connectors: Connectors) -> list[Wish]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the store is to hold."""
+
+    connections: list[Wish] = field(default_factory=list)
+    connectors: list[Shared] = field(default_factory=list)
+
+
+def wishes(settings: Settings, database: Database, connectors: Connectors) -> Wishes:
     """What the store is to hold; ``SettingsInvalid`` names all that is wrong with all of them."""
-    if not settings.connection:
-        return []
-    found, wrong = [], []
+    found, wrong = Wishes(), []
+    if not (settings.connection or settings.connector):
+        return found
     with database.read() as c:
-        stored = store.systems(c)
+        stored, shared = store.systems(c), store.shared_systems(c)
         projects = {one.name: _project(c, one) for one in settings.connection}
+    for name, below in settings.connector.items():
+        try:
+            found.connectors.append(_shared(name, below, shared.get(name), connectors))
+        except SettingsInvalid as error:
+            wrong.append(f"connector {name}: {error.message}")
     for one in settings.connection:
         try:
-            found.append(_wish(one, stored.get(one.name), projects[one.name], connectors))
+            system = examine(one, settings, connectors)
+            found.connections.append(_wish(one, system, stored.get(one.name), projects[one.name]))
         except SettingsInvalid as error:
             wrong.append(f"connection {one.name}: {error.message}")
     if wrong:
@@ -51,25 +66,47 @@ def wishes(settings: Settings, database: Database, connectors: Connectors) -> li
     return found
 
 
-def examine(one: Declaration, connectors: Connectors) -> System:
+def examine_shared(one: SharedParams, connectors: Connectors) -> System:
+    """A connector's system, if it is good by itself."""
+    system = _system(one.system, None, connectors)
+    with_secrets(one.params, system)
+    return system
+
+
+def _shared(name: str, one: SharedParams, before: str | None, connectors: Connectors) -> Shared:
+    """A connector as it is to be. Its params are judged with a connection's: alone they needn't be whole."""
+    system = examine_shared(one, connectors)
+    _same(before, one.system)
+    return Shared(
+        name=name,
+        kind=system.kind,
+        system=system.id,
+        columns={"name": one.alias or name, "params": one.params, "editable": one.editable},
+    )
+
+
+def _same(before: str | None, system: str) -> None:
+    if before not in (None, system):
+        msg = f"it was declared for {before} before; what is for {system} needs another name."
+        raise SettingsInvalid(msg)
+
+
+def examine(one: Declaration, settings: Settings, connectors: Connectors) -> System:
     """Its system, if a declared connection is good by itself, whatever the store holds."""
-    system = _system(one, connectors)
+    system = _system(one.system, one.kind, connectors)
     if one.project is None and system.kind in {Kind.ALM, Kind.ANALYSIS}:
         raise SettingsInvalid("it needs a project.")
     if one.group_mappings and system.kind is not Kind.LDAP:
         raise SettingsInvalid("group_mappings are for LDAP only.")
     try:
-        connectors.validate(system.id, with_secrets(one.params, system))
+        connectors.validate(system.id, with_secrets(settings.params_of(one), system))
     except Refused as error:
         raise SettingsInvalid(f"{error.field or 'params'}: {error.message}") from error
     return system
 
 
-def _wish(one: Declaration, before: str | None, project: int | str | None, connectors: Connectors) -> Wish:
-    system = examine(one, connectors)
-    if before not in (None, one.system):
-        msg = f"it was declared for {before} before; what is for {one.system} needs another name."
-        raise SettingsInvalid(msg)
+def _wish(one: Declaration, system: System, before: str | None, project: int | str | None) -> Wish:
+    _same(before, one.system)
     if isinstance(project, str):
         raise SettingsInvalid(project)
     return Wish(
@@ -77,6 +114,7 @@ def _wish(one: Declaration, before: str | None, project: int | str | None, conne
         kind=system.kind,
         system=system.id,
         command=system.command,
+        connector=one.connector,
         columns={
             "alias": one.alias or one.name,
             "frequency": one.frequency,
@@ -91,17 +129,17 @@ def _wish(one: Declaration, before: str | None, project: int | str | None, conne
     )
 
 
-def _system(one: Declaration, connectors: Connectors) -> System:
+def _system(name: str, kind: Kind | None, connectors: Connectors) -> System:
     known = connectors.systems()
-    system = known.get(one.system)
+    system = known.get(name)
     if system is None:
-        raise SettingsInvalid(f"there is no connector {one.system!r}; there are {', '.join(sorted(known))}.")
+        raise SettingsInvalid(f"there is no connector {name!r}; there are {', '.join(sorted(known))}.")
     if system.broken is not None:
-        raise SettingsInvalid(f"the connector {one.system} can't be loaded: {system.broken}")
+        raise SettingsInvalid(f"the connector {name} can't be loaded: {system.broken}")
     if system.file_upload:
-        raise SettingsInvalid(f"{one.system} takes files: they make their connections themselves.")
-    if one.kind not in (None, system.kind):
-        raise SettingsInvalid(f"kind: {one.system} is of the kind {system.kind}.")
+        raise SettingsInvalid(f"{name} takes files: they make their connections themselves.")
+    if kind not in (None, system.kind):
+        raise SettingsInvalid(f"kind: {name} is of the kind {system.kind}.")
     return system
 
 
@@ -134,11 +172,13 @@ def with_secrets(params: Mapping[str, Any], system: System | None) -> dict[str, 
 
 def literal_secrets(settings: Settings, systems: Mapping[str, System]) -> list[str]:
     """Names of declared secrets that stand in the files as plain text."""
+    shared = [(f"connector {name}", one.system, one.params) for name, one in settings.connector.items()]
+    own = [(f"connection {one.name}", one.system, one.params) for one in settings.connection]
     return [
-        f"connection {one.name}: params.{name}"
-        for one in settings.connection
-        for name, value in one.params.items()
-        if value and is_secret(name, systems.get(one.system)) and not is_reference(str(value))
+        f"{what}: params.{name}"
+        for what, system, params in (*shared, *own)
+        for name, value in params.items()
+        if value and is_secret(name, systems.get(system)) and not is_reference(str(value))
     ]
 
 
@@ -161,9 +201,17 @@ def rotated(stored: Connection, used: Connection, systems: Callable[[], Mapping[
         return False  # nothing to try again with
 
 
-def put_in_force(database: Database, wanted: Sequence[Wish], *, now: datetime) -> Applied:
-    """Store all of it in one transaction."""
-    done = database.write(partial(store.apply, wishes=wanted, now=now))
+def put_in_force(database: Database, wanted: Wishes, *, seal: Seal, now: datetime) -> Applied:
+    """Store all of it in one transaction; a secret that stands in a file is sealed, a reference isn't one."""
+
+    def sealed(system: str, params: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+        plain = {name for name, value in params.items() if isinstance(value, str) and is_reference(value)}
+        rest = {name: value for name, value in params.items() if name not in plain}
+        return {**params, **seal(system, rest, stored)}
+
+    done = database.write(
+        partial(store.apply, wishes=wanted.connections, shared=wanted.connectors, seal=sealed, now=now)
+    )
     if done.added or done.changed or done.removed:
         _log.info(
             "declared_connections_were_applied",

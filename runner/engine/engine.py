@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from runner.engine.attempt import Result
-from runner.engine.catalogue import System
+from runner.engine.catalogue import System, is_secret
 from runner.engine.cleaning import Cleaner, secrets_of
 from runner.engine.probes import Probes, StepTold
 from runner.engine.providers import Naming
@@ -30,6 +30,7 @@ from runner.metrics import NO_REASON, Metrics
 from runner.model.changes import ChangeState
 from runner.model.jobs import Claim, Connection, Outcome
 from runner.sdelements.side import RemoteSide
+from runner.secrets import has_credentials
 from runner.settings import Settings
 from runner.store import claims, facts, queue, rescue
 from runner.store.database import Database
@@ -199,6 +200,15 @@ class Engine:
     def completed(self, connection: Connection) -> Connection:
         """The connection with its secrets open, and all that its params only name; ``RunnerError``."""
         return Naming(settings=self.settings, database=self.database, vault=self.vault).completed(connection)
+
+    def sealed(self, system: str, params: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Params of a system as they are to be stored over ``stored``."""
+        known = self.systems().get(system)
+
+        def secret(name: str) -> bool:
+            return is_secret(name, known) or has_credentials(params[name])
+
+        return self.vault.resealed(params, stored, secret)
 
     def check(self, connection: Connection) -> list[StepTold]:
         """Test a connection, which needn't be stored, without effects; what each step told."""

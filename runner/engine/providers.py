@@ -54,7 +54,7 @@ class Naming:
         settings = self.settings
         source = settings.provider.get(str(named.get("sourceProvider")))
         if source is not None and source.workbook:
-            params["source"] = {"name": named["sourceProvider"], **_workbook(source, settings)}
+            params["source"] = {"name": named["sourceProvider"], **workbook(source, settings)}
         elif source is None and (path := uploaded(settings).get(str(named.get("sourceProvider")))):
             params["source"] = {"name": path.stem, "path": str(path)}
         name = str(named.get("destinationProvider") or "")
@@ -100,7 +100,8 @@ def _everywhere(name: str, provider: Provider) -> dict[str, Any]:
     }
 
 
-def _workbook(provider: Provider, settings: Settings) -> dict[str, str]:
+def workbook(provider: Provider, settings: Settings) -> dict[str, str]:
+    """Its ``path``; with it ``trouble``, in a sentence, if it isn't where workbooks may be."""
     folders = [Path(folder).resolve() for folder in settings.datasync.folders]
     for folder in folders:
         path = (folder / provider.workbook).resolve()

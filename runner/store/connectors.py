@@ -25,6 +25,7 @@ class Connector:
     params: dict[str, Any]  # secrets among them may be sealed
     inaccessible: bool
     editable: list[str] | None  # params that a connection may have of its own; None = all
+    declared: str | None  # its name in the configuration files, which alone change it
 
 
 def page(c: sa.Connection, kind: Kind, part: Cut) -> list[Connector]:
@@ -45,6 +46,12 @@ def get(c: sa.Connection, connector_id: int) -> Connector | None:
     return None if row is None else _connector(row)
 
 
+def declared(c: sa.Connection) -> dict[str, Connector]:
+    """Those that the configuration files declare, or declared, by their names there."""
+    rows = c.execute(sa.select(connectors).where(connectors.c.declared.is_not(None)))
+    return {row.declared: _connector(row) for row in rows}
+
+
 def create(
     c: sa.Connection,
     *,
@@ -54,6 +61,7 @@ def create(
     params: Mapping[str, Any],
     inaccessible: bool,
     editable: Sequence[str] | None,
+    declared: str | None = None,
     now: datetime,
 ) -> int:
     """Add a connector; the id."""
@@ -66,6 +74,7 @@ def create(
         params=to_json(dict(params)),
         inaccessible=inaccessible,
         fields_editable_on_project=None if editable is None else to_json(list(editable)),
+        declared=declared,
         updated=to_micros(now),
     )
 
@@ -105,4 +114,5 @@ def _connector(row: sa.Row[Any]) -> Connector:
         params=from_json(row.params),
         inaccessible=row.inaccessible,
         editable=from_json(row.fields_editable_on_project),
+        declared=row.declared,
     )

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 from runner.model.jobs import Kind
 from runner.store import connections as store
-from runner.store import group_mappings, groups
+from runner.store import connectors, group_mappings, groups
 from runner.store.schema import applications, business_units, connections, projects
 from runner.store.values import from_json
+from runner.store.vault import Seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,18 @@ class Wish:
     system: str
     command: str
     columns: Mapping[str, Any]  # the other columns, by name; params may hold references to secrets
+    connector: str | None = None  # the declared connector under it
     group_mappings: Sequence[tuple[str, str]] = ()  # the directory's group, our group's name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """A connector as it is to be."""
+
+    name: str
+    kind: Kind
+    system: str
+    columns: Mapping[str, Any]  # the other columns, by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +66,30 @@ def systems(c: sa.Connection) -> dict[str, str]:
     return {row.declared: row.system for row in rows}
 
 
-def apply(c: sa.Connection, wishes: Sequence[Wish], *, now: datetime) -> Applied:
+def shared_systems(c: sa.Connection) -> dict[str, str]:
+    """The same for connectors."""
+    return {name: one.system for name, one in connectors.declared(c).items()}
+
+
+def apply(
+    c: sa.Connection, wishes: Sequence[Wish], *, shared: Sequence[Shared], seal: Seal, now: datetime
+) -> Applied:
     """Bring the declared connections to what the files say; one that left them is disabled.
 
     Rows stay for good, so what comes back has its history.
     """
+    under = _apply_shared(c, shared, seal=seal, now=now)
     rows = c.execute(sa.select(connections).where(connections.c.declared.is_not(None))).all()
     there = {row.declared: row for row in rows}
     done = Applied(added=[], changed=[], removed=[])
     for wish in wishes:
         row = there.pop(wish.name, None)
+        stored = {} if row is None else from_json(row.params)
+        columns = {
+            **wish.columns,
+            "params": seal(wish.system, wish.columns["params"], stored),
+            "connector_id": None if wish.connector is None else under[wish.connector],
+        }
         if row is None:
             ident = store.create(
                 c,
@@ -72,12 +98,12 @@ def apply(c: sa.Connection, wishes: Sequence[Wish], *, now: datetime) -> Applied
                 command=wish.command,
                 declared=wish.name,
                 now=now,
-                **wish.columns,
+                **columns,
             )
             done.added.append(wish.name)
             _map_groups(c, ident, wish, now)
             continue
-        differing = {name: value for name, value in wish.columns.items() if _differs(row, name, value)}
+        differing = {name: value for name, value in columns.items() if _differs(row, name, value)}
         if row.deleted is not None:
             differing["deleted"] = None
         if differing:
@@ -88,7 +114,40 @@ def apply(c: sa.Connection, wishes: Sequence[Wish], *, now: datetime) -> Applied
         if row.enabled:
             store.update(c, row.id, {"enabled": False}, now=now)
             done.removed.append(name)
+    for name, connector in connectors.declared(c).items():
+        # While a connection has it, or had it, it stays as it was: it may come back, with them.
+        if name not in under and not connectors.in_use(c, connector.id):
+            connectors.delete(c, connector.id)
     return done
+
+
+def _apply_shared(c: sa.Connection, shared: Sequence[Shared], *, seal: Seal, now: datetime) -> dict[str, int]:
+    """Bring the declared connectors to what the files say; their numbers by their names."""
+    there, numbers = connectors.declared(c), {}
+    for one in shared:
+        row = there.get(one.name)
+        columns = {
+            **one.columns,
+            "params": seal(one.system, one.columns["params"], {} if row is None else row.params),
+        }
+        if row is None:
+            numbers[one.name] = connectors.create(
+                c,
+                kind=one.kind,
+                system=one.system,
+                declared=one.name,
+                inaccessible=False,
+                now=now,
+                **columns,
+            )
+            continue
+        numbers[one.name] = row.id
+        differing = {name: value for name, value in columns.items() if getattr(row, name) != value}
+        if "editable" in differing:
+            differing["fields_editable_on_project"] = differing.pop("editable")
+        if differing:
+            connectors.update(c, row.id, differing, now=now)
+    return numbers
 
 
 def _differs(row: sa.Row[Any], name: str, value: Any) -> bool:

@@ -205,6 +205,7 @@ connectors = sa.Table(
     sa.Column("params", sa.Text, nullable=False, server_default="{}"),  # under those of its connections
     sa.Column("inaccessible", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("fields_editable_on_project", sa.Text),  # JSON array; null = all
+    sa.Column("declared", sa.Text, unique=True),  # its name in the configuration files
     sa.Column("updated", _Instant, nullable=False),
     sqlite_autoincrement=True,
     comment="what connections of a system have in common, for the whole organisation",

@@ -20,6 +20,9 @@ from runner.errors import SealedShut
 from runner.store.schema import connections, connectors, ldap_servers
 from runner.store.values import from_json, to_json
 
+Seal = Callable[[str, Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
+"""Params of a system, by its name, as they are to be stored over those that are stored."""
+
 KEY_FILE = "key"
 """Its name in the state directory."""
 
@@ -49,6 +52,15 @@ class Vault:
             if secret(name) and value not in (None, "") and not is_sealed(value)
             else value
             for name, value in params.items()
+        }
+
+    def resealed(
+        self, params: Mapping[str, Any], stored: Mapping[str, Any], secret: Callable[[str], bool]
+    ) -> dict[str, Any]:
+        """The same, where a value that is ``stored`` already stays as it is: so nothing seems to change."""
+        return {
+            name: stored[name] if secret(name) and self._holds(stored.get(name), value) else found
+            for (name, value), found in zip(params.items(), self.seal(params, secret).values(), strict=True)
         }
 
     def open(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,6 +96,12 @@ class Vault:
         with self._lock:
             self._write(self._read()[:1])
             self._keys = None
+
+    def _holds(self, stored: Any, value: Any) -> bool:
+        try:
+            return is_sealed(stored) and bool(self._open("", stored[SEALED]) == value)
+        except SealedShut:
+            return False  # with another key: it is sealed again, with ours
 
     # --- keys ----------------------------------------------------------------------------
 

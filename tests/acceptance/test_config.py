@@ -60,3 +60,20 @@ def test_init_writes_a_file_to_begin_with(machine: Machine, tmp_path: Path) -> N
     again = machine.type("config", "init", made)
     assert (again.returncode, "is there already" in again.stderr) == (78, True)
     assert made.read_text() == "# mine\n"
+
+
+def test_the_log_is_for_people_where_they_want_it(machine: Machine) -> None:
+    """Lines of text instead of objects, though nobody sits at a terminal."""
+    machine.settings["RUNNER__LOG__FORMAT"] = "console"
+    done = machine.type("run", "--once")
+    assert done.returncode == 0, done.stderr
+    assert "daemon_started" in done.stderr
+    assert not [line for line in done.stderr.splitlines() if line.startswith("{")]
+
+
+def test_the_state_is_where_it_is_set(machine: Machine) -> None:
+    """Store, uploads and the lock are made in the folder that is named, and nowhere else."""
+    machine.settings["RUNNER__STATE_DIR"] = str(machine.state / "elsewhere")
+    assert machine.type("run", "--once").returncode == 0
+    assert [path.name for path in machine.state.iterdir()] == ["elsewhere"]
+    assert {"runner.db", "uploads"} <= {path.name for path in (machine.state / "elsewhere").iterdir()}

@@ -106,6 +106,39 @@ def test_a_reload_adds_changes_and_removes(site: Site) -> None:
         assert [row["id"] for row in listed] == [job["id"]]
 
 
+def test_all_that_is_declared_is_in_force(site: Site) -> None:
+    """Each key of a declared connection is what the API shows of it."""
+    site.main.write_text(site.main.read_text().replace("'acme_noop'", "'acme_noop', 'acme_leaky'"))
+    site.declare(
+        "east",
+        more="kind = 'ldap'\nalias = 'The gate'\nfrequency = 'weekly'\nenabled = false\n"
+        "safety = { max_creates = 7 }",
+    )
+    more = (
+        "\n[[connection]]\nname = 'shop'\nsystem = 'acme_leaky'\nproject = 'Webshop'\n"
+        "schedule = '15 9 * * mon'\ntimezone = 'Asia/Kolkata'\n"
+        "params = { password = 'env:HOME', end = 'error' }\n"
+    )
+    site.drop_in.write_text(site.drop_in.read_text() + more)
+    with site.machine.daemon("--sample", "--config", str(site.main)):
+        east, shop = (site.connections()[name] for name in ("east", "shop"))
+        client = site.machine.client()
+        params = client.get(f"connections/alm/{shop['id']}/")["params"]
+    shown = {name: east[name] for name in ("kind", "alias", "frequency", "enabled", "safety")}
+    assert shown == {
+        "kind": "ldap",
+        "alias": "The gate",
+        "frequency": "weekly",
+        "enabled": False,
+        "safety": {"max_creates": 7},
+    }
+    assert (east["system"]["id"], shop["system"]["id"]) == ("acme_door", "acme_leaky")
+    assert (east["declared"], shop["alias"]) == ("east", "shop")
+    assert (shop["schedule"], shop["timezone"]) == ("15 9 * * mon", "Asia/Kolkata")
+    assert shop["project"] is not None
+    assert params == {"password": "********", "end": "error"}
+
+
 def test_the_api_shows_them_and_can_not_change_them(site: Site) -> None:
     """Changes, removal and mappings are refused with a sentence; pausing and running are not."""
     mappings = "group_mappings = [{ ldap_group = 'cn=dev,dc=acme', group = 'Developers' }]"
@@ -128,6 +161,60 @@ def test_the_api_shows_them_and_can_not_change_them(site: Site) -> None:
         shown = json.dumps(client.get(path))
         assert "opensesame" not in shown
         assert str(site.key) not in shown
+
+
+def test_a_connector_of_the_organisation_lies_under_its_connections(site: Site) -> None:
+    """Its params, secrets too, are those of its connections; a reload changes it and takes it away."""
+    common = f"alias = 'All doors'\nparams = {{ password = 'file:{site.key}', lock = '/nowhere' }}\n"
+    shared = f"[connector.doors]\nsystem = 'acme_door'\n{common}"
+    one = "\n[[connection]]\nname = '{}'\nsystem = 'acme_door'\nconnector = 'doors'\n{}\n"
+    own = f"params = {{ lock = '{site.lock}' }}"
+    site.drop_in.write_text(shared + one.format("east", own) + one.format("west", ""))
+    with site.machine.daemon("--config", str(site.main)) as process:
+        assert site.run("east")["outcome"] == "succeeded"
+        assert site.run("west")["outcome"] == "failed"
+        client = site.machine.client()
+        [shown] = client.get("connectors/ldap/")["results"]
+        assert (shown["name"], shown["declared"]) == ("All doors", "doors")
+        assert shown["params"] == {"password": "********", "lock": "/nowhere"}
+        for method, body in (("PATCH", {"name": "Mine"}), ("DELETE", None)):
+            with pytest.raises(Exception, match="declared in the configuration files, as 'doors'"):
+                client._send(method, f"connectors/ldap/{shown['id']}/", json=body)
+        with pytest.raises(Exception, match="declare the connection there too"):
+            client.post("connections/ldap/", {"connector": shown["id"], "params": {}})
+
+        site.drop_in.write_text(site.drop_in.read_text().replace("/nowhere", str(site.lock)))
+        assert site.reload(process) is None
+        assert site.run("west")["outcome"] == "succeeded"
+
+        text = site.drop_in.read_text()
+        site.drop_in.write_text("")
+        assert site.reload(process) is None
+        assert [row["enabled"] for row in site.connections().values()] == [False, False]
+        site.drop_in.write_text(text)
+        assert site.reload(process) is None
+        assert [row["id"] for row in client.get("connectors/ldap/")["results"]] == [shown["id"]]
+        assert site.run("east")["outcome"] == "succeeded"
+
+
+SHARED_BAD = {
+    "[connector.doors]\nsystem = 'acme_door'\n[connector.no]\nsystem = 'acme_doors'": "there is no connector",
+    "[connector.doors]\nsystem = 'acme_noop'": "connection 'east': [connector.doors] is for acme_noop",
+    "[connector.gates]\nsystem = 'acme_door'": "connection 'east': there is no [connector.doors]",
+    "[connector.doors]\nsystem = 'acme_door'\nparams = { password = 'env:NOT_THERE' }": "params.password",
+    "[connector.doors]\nsystem = 'acme_door'\neditable = []\nparams = { lock = '/x' }": "lock is set by",
+    "[connector.doors]\nsystem = 'acme_door'\neditables = []": "did you mean 'editable'",
+}
+
+
+@pytest.mark.parametrize("text", SHARED_BAD)
+def test_what_is_wrong_with_a_shared_connector_is_told(site: Site, text: str) -> None:
+    """The check fails (78) and names what is wrong with a connector or with what lies on it."""
+    site.declare("east", more="connector = 'doors'")
+    site.drop_in.write_text(f"{site.drop_in.read_text()}\n{text}\n")
+    done = site.type("check", "--offline")
+    assert done.returncode == 78
+    assert SHARED_BAD[text] in " ".join((done.stdout + done.stderr).split())
 
 
 def test_a_secret_is_replaced_by_replacing_its_file(site: Site) -> None:
@@ -188,11 +275,16 @@ def test_secrets_come_from_the_environment_and_from_systemd(
 
 
 def test_a_literal_secret_is_warned_about(site: Site) -> None:
-    """A secret that stands in a file works, and the log names it without telling it."""
+    """A secret that stands in a file works, is sealed in the store, and the log only names it."""
     site.declare("east", key="opensesame")
-    with site.machine.daemon("--config", str(site.main)):
+    with site.machine.daemon("--config", str(site.main)) as process:
         assert site.run("east")["outcome"] == "succeeded"
-    [line] = [line for line in site.log() if line["event"] == "secrets_stand_in_files"]
+        assert site.reload(process) is None
+        assert b"opensesame" not in b"".join(
+            path.read_bytes() for path in site.machine.state.glob("runner.db*")
+        )
+    assert [line for line in site.log() if line["event"] == "declared_connections_were_applied"][1:] == []
+    line, _ = [line for line in site.log() if line["event"] == "secrets_stand_in_files"]
     assert line["names"] == ["connection east: params.password"]
 
 

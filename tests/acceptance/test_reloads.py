@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from runner import configuration, log
 from runner.daemon import Daemon
 from runner.settings import Settings
+from runner.store import connectors
 from runner.store.schema import connections
 
 NAMES = ("east", "north", "south", "west")
@@ -19,11 +20,13 @@ ROUNDS = 50
 
 def good(chance: random.Random, plugins: Path) -> str:
     """A file that is in order, different each time."""
+    shared = chance.random() < 0.6
     tables = [
         f"[[connection]]\nname = '{name}'\nsystem = 'acme_door'\nalias = 'Door {chance.randrange(99)}'\n"
         f"schedule = '{chance.randrange(60)} * * * *'\nenabled = {chance.choice(['true', 'false'])}\n"
         f"params = {{ password = 'env:DOOR_KEY', lock = '/lock{chance.randrange(99)}' }}\n"
         f"safety = {{ max_creates = {chance.randrange(99)} }}\n"
+        + ("connector = 'doors'\n" if shared and chance.random() < 0.7 else "")
         for name in NAMES
         if chance.random() < 0.6
     ]
@@ -33,11 +36,23 @@ def good(chance: random.Random, plugins: Path) -> str:
         f"[scheduler]\ntimezone = '{chance.choice(['Asia/Tokyo', 'Europe/Berlin', 'UTC'])}'\n"
         f"[safety]\nmax_destructive = {chance.randrange(999)}\n"
         f"[retention]\nlogs = '{chance.randrange(1, 99)}d'\n"
-        f"[log]\nlevel = '{chance.choice(['warning', 'error'])}'\n" + "\n".join(tables)
+        f"[log]\nlevel = '{chance.choice(['warning', 'error'])}'\n"
+        f"[provider.People]\nworkbook = 'people{chance.randrange(99)}.xlsx'\n"
+        + (
+            f"[connector.doors]\nsystem = 'acme_door'\nalias = 'Doors {chance.randrange(99)}'\n"
+            f"params = {{ rotate = '/key{chance.randrange(99)}' }}\n"
+            if shared
+            else ""
+        )
+        + "\n".join(tables)
     )
 
 
 FLAWS = (
+    lambda text: text + "\n[provider.Both]\nworkbook = 'a.xlsx'\nservers = 'dc.example.com'\n",
+    lambda text: text + "\n[connector.none]\nsystem = 'acme_nothing'\n",
+    lambda text: text + "\n[connector.none]\nsystem = 'acme_door'\nparams = { password = 'env:NOT_THERE' }\n",
+    lambda text: text + "\n[[connection]]\nname = 'extra'\nsystem = 'acme_door'\nconnector = 'nobody'\n",
     lambda text: text[: len(text) // 2] + "\n[scheduler",
     lambda text: text + "\n[engin]\nretries = 1\n",
     lambda text: text.replace("d'\n[log]", " days'\n[log]"),
@@ -58,10 +73,12 @@ FLAWS = (
 def in_force(daemon: Daemon) -> dict[str, Any]:
     """What the parts of a daemon go by, each asked for itself."""
     with daemon.database.read() as c:
-        rows = c.execute(sa.select(connections).where(connections.c.declared.is_not(None)))
+        rows = list(c.execute(sa.select(connections).where(connections.c.declared.is_not(None))))
         stored = {
             row.declared: (row.alias, row.schedule, row.params, row.safety) for row in rows if row.enabled
         }
+        under = connectors.declared(c)
+        lying = {row.declared for row in rows if row.enabled and row.connector_id is not None}
     return {
         "retries": daemon.engine.settings.engine.retries,
         "timezone": daemon.scheduler.status()["timezone"],
@@ -70,12 +87,16 @@ def in_force(daemon: Daemon) -> dict[str, Any]:
         "logs": daemon.engine.remover.keep.logs,
         "level": log._least,
         "connections": stored,
+        "under": {name: (one.name, one.params) for name, one in under.items() if lying},
+        "lying": lying,
+        "workbook": daemon.engine.surroundings.settings.provider["People"].workbook,
     }
 
 
 def expected(file: Path) -> dict[str, Any]:
     """What all of them should go by, with this file."""
     found = configuration.load(file=file)
+    lying = {one.name for one in found.connection if one.enabled and one.connector is not None}
     return {
         "retries": found.engine.retries,
         "timezone": found.scheduler.timezone,
@@ -93,6 +114,9 @@ def expected(file: Path) -> dict[str, Any]:
             for one in found.connection
             if one.enabled
         },
+        "under": {name: (one.alias, one.params) for name, one in found.connector.items() if lying},
+        "lying": lying,
+        "workbook": found.provider["People"].workbook,
     }
 
 

@@ -109,6 +109,18 @@ def test_a_dead_fork_server_is_replaced(machine: Machine) -> None:
             assert b"RUNNER_" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
+def test_no_more_run_than_are_allowed(machine: Machine) -> None:
+    """With two slots two jobs run, and the third waits however long they take."""
+    jobs = [queue(machine, "acme_hang") for _ in range(3)]
+    machine.settings["RUNNER__ENGINE__CONCURRENCY"] = "2"
+    with alive(machine):
+        for job_id in jobs[:2]:
+            until_it_is("running", machine, job_id)
+        status = machine.json("status")
+        assert (status["slots"], sorted(status["running"])) == (2, jobs[:2])
+        until_it_is("pending", machine, jobs[2])
+
+
 @pytest.mark.parametrize(("system", "params"), NEVER_ENDING)
 def test_a_run_that_never_ends_is_cancelled(machine: Machine, system: str, params: dict[str, Any]) -> None:
     """Two seconds after it is cancelled, a run is over, and its process is gone."""

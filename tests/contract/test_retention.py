@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from runner.engine.retention import Remover
 from runner.model.jobs import Job
 from runner.settings import Retention
-from runner.store import retention, uploads
+from runner.store import job_log, retention, uploads
 from runner.store.schema import changes, jobs, reads
 from runner.store.schema import uploads as uploads_table
 from tests.contract.desk import NOW, Desk, planned
@@ -18,6 +18,7 @@ from tests.contract.desk import NOW, Desk, planned
 KEEP = Retention(
     jobs=timedelta(days=400),
     changes=timedelta(days=100),
+    logs=timedelta(days=30),
     uploads=timedelta(days=7),
     previews=timedelta(days=7),
 )
@@ -90,6 +91,18 @@ def test_changes_go_before_their_job(house: House) -> None:
     assert (house.left(changes), len(house.ids()), house.left(reads)) == (2, 2, 1)
     assert house.after(401) == {"previews": 0, "changes": 2, "jobs": 1, "files": 0}
     assert (house.ids(), house.left(reads)) == ([job.id + 1], 0)
+
+
+def test_logs_go_long_before_their_job(house: House) -> None:
+    """A job's log has a time of its own; the job stays without it."""
+    job = house.run(house.desk.connection())
+    lines = [job_log.Line(NOW, "looked", {}), job_log.Line(NOW + timedelta(days=5), "found", {})]
+    house.desk.do(job_log.add, job=job, lines=lines)
+    for day, left in ((30, 2), (31, 1), (36, 0)):
+        house.after(day)
+        with house.desk.database.read() as c:
+            assert job_log.count(c, job.id) == left
+    assert house.ids() == [job.id]
 
 
 def test_the_newest_job_of_each_connection_stays(house: House) -> None:

@@ -80,6 +80,7 @@ def said(verdict: Verdict) -> str:
     [
         (5, {"max_destructive": 0, "max_destructive_share": 0.0}, False),
         (6, {"max_destructive": 0}, True),
+        (6, {"max_destructive": 0, "destructive_floor": 6}, False),
         (20, {}, False),
         (21, {}, True),
         (21, {"max_destructive_share": 0.5}, False),

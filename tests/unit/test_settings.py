@@ -47,9 +47,11 @@ def test_the_shipped_file_lists_every_option_with_its_default() -> None:
     assert set(listed["remote"]["name"]) == set(settings.Remote.model_fields)
     remote = shipped.remote["name"]
     assert remote == settings.Remote(url=remote.url, token=remote.token)
+    assert set(listed["connector"]["NAME"]) == set(settings.SharedParams.model_fields)
+    assert shipped.connector["NAME"] == settings.SharedParams(system="rally", editable=["alm_project"])
     assert set(listed["provider"]["NAME"]) == set(settings.Provider.model_fields)
     assert shipped.provider["NAME"] == settings.Provider(workbook="people.xlsx")
-    assert shipped.model_copy(update={"remote": {}, "provider": {}}) == settings.Settings()
+    assert shipped.model_copy(update={"remote": {}, "provider": {}, "connector": {}}) == settings.Settings()
     for name, field in settings.Settings.model_fields.items():
         if _is_section(field.annotation):
             assert set(listed[name]) == set(field.annotation.model_fields)  # type: ignore[union-attr]  # a section

@@ -5,10 +5,18 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from runner.model.platform import Meaning, Verification
-from runner.params import Folded, Names, ProjectParams, Scheme, names
+from runner.params import Folded, Names, ProjectParams, Scheme, names, without_password
 
 
 class AuthMode(StrEnum):
@@ -83,7 +91,7 @@ class RallyParams(ProjectParams):
     """Settings of a connection."""
 
     # --- where Rally is ------------------------------------------------------------------
-    alm_server: str = Field(
+    alm_server: Annotated[str, AfterValidator(without_password)] = Field(
         "", description="Host of Rally, as rally1.rallydev.com; host|proxy goes through one."
     )
     alm_method: Annotated[Scheme, Folded] = Field(

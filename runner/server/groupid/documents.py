@@ -6,6 +6,7 @@ from typing import Any
 from runner.model import datasync
 from runner.secrets import MASK
 from runner.server.replies import Invalid
+from runner.store.vault import Vault
 
 DATASYNC = "datasync"
 """The system's id, and the connector's name."""
@@ -55,6 +56,11 @@ def prepared(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, A
     if datasync.IGNORED in stored:
         params[datasync.IGNORED] = stored[datasync.IGNORED]
     return params
+
+
+def sealed(params: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
+    """The same as they are stored: nobody reads the passwords there."""
+    return vault.seal(params, lambda name: name == datasync.PASSWORDS)
 
 
 def _destination(document: Mapping[str, Any]) -> Any:

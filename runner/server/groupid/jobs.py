@@ -101,7 +101,7 @@ async def create_job(request: Request) -> Response:
             system=documents.DATASYNC,
             command=documents.DATASYNC if system is None else system.command,
             project_id=None,
-            params=params,
+            params=documents.sealed(params, services.vault),
             now=services.clock(),
             **columns,
         )
@@ -120,8 +120,10 @@ async def update_job(request: Request) -> Response:
 
     entry = await reading(request, look)
     document = body.object()
-    columns = {**_columns(document), "params": documents.prepared(document, entry.connection.params)}
-    await in_thread(lambda: services.engine.validate(documents.DATASYNC, columns["params"]))
+    columns = _columns(document)
+    params = documents.prepared(document, services.vault.open(entry.connection.params))
+    await in_thread(lambda: services.engine.validate(documents.DATASYNC, params))
+    columns["params"] = documents.sealed(params, services.vault)
 
     def change(c: sa.Connection, caller: Caller) -> None:
         if look(c, caller).updated != entry.updated:

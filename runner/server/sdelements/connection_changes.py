@@ -120,6 +120,11 @@ def _connector(c: sa.Connection, values: Mapping[str, Any], kind: Kind) -> Conne
     found = None if ident is None else connectors.get(c, ident)
     if ident is not None and (found is None or found.kind is not kind):
         fields.wrong("connector", no_such(ident))
+    elif found is not None and found.declared is not None:
+        # Its secrets may be references, which text of the API is never let near.
+        fields.wrong(
+            "connector", "It is declared in the configuration files; declare the connection there too."
+        )
     fields.done()
     return found
 

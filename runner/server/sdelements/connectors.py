@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.engine.catalogue import System, is_secret
+from runner.errors import Refused
 from runner.model.jobs import Kind
 from runner.server.auth import Caller
 from runner.server.body import read_body
@@ -55,6 +56,7 @@ def _shown(value: Connector, systems: Mapping[str, System], caller: Caller) -> S
         "system": shapes.system(value.system, known),
         "inaccessible": value.inaccessible,
         "fields_editable_on_project": value.editable,
+        "declared": value.declared,
     }
     if caller.sees(value.kind):
         opened = masked(value.params, known) if caller.clear is None else caller.clear.open(value.params)
@@ -88,6 +90,15 @@ async def show_connector(request: Request) -> Response:
     return reply(
         await reading(request, lambda c, caller: _shown(_find(c, request), systems, caller), Scope.READ)
     )
+
+
+def _changeable(c: sa.Connection, request: Request) -> Connector:
+    """The connector, if the API may change it: not if the configuration files declare it."""
+    found = _find(c, request)
+    if found.declared is not None:
+        msg = f"It is declared in the configuration files, as {found.declared!r}; change it there."
+        raise Refused(msg, status=403)
+    return found
 
 
 def _may_edit(caller: Caller, request: Request) -> None:
@@ -157,7 +168,7 @@ async def _change(request: Request, *, replace: bool) -> Response:
 
     def change(c: sa.Connection, caller: Caller) -> Shown:
         _may_edit(caller, request)
-        there = _find(c, request)
+        there = _changeable(c, request)
         columns, given = _read(body.object(), create=False)
         if given is not None:
             system = systems.get(there.system)
@@ -192,7 +203,7 @@ async def delete_connector(request: Request) -> Response:
 
     def delete(c: sa.Connection, caller: Caller) -> None:
         _may_edit(caller, request)
-        there = _find(c, request)
+        there = _changeable(c, request)
         if store.in_use(c, there.id):
             raise conflict("Connections have it, or had it; their jobs' journal needs it.")
         store.delete(c, there.id)

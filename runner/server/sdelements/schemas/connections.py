@@ -78,6 +78,7 @@ CONNECTIONS: dict[str, Schema] = {
             "inaccessible": BOOLEAN,
             "params": OBJECT,
             "fields_editable_on_project": {"type": ["array", "null"], "items": TEXT},
+            "declared": MAYBE_TEXT,
         },
         optional=("params",),
     ),

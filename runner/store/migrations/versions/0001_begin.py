@@ -649,8 +649,10 @@ def _connectors() -> None:
         sa.Column("params", sa.Text(), server_default="{}", nullable=False),
         sa.Column("inaccessible", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("fields_editable_on_project", sa.Text(), nullable=True),
+        sa.Column("declared", sa.Text(), nullable=True),
         sa.Column("updated", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("declared"),
         comment="what connections of a system have in common, for the whole organisation",
         sqlite_autoincrement=True,
     )

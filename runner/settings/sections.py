@@ -1,105 +1,26 @@
-"""The settings: every section of the configuration with its keys, defaults and rules.
+"""The sections of the configuration, and the tables of which there may be many."""
 
-Durations are written ``"30s"``, sizes ``"64MiB"``. An unknown key is an error that names the
-nearest known one. ``configuration.py`` reads them from files and environment.
-"""
-
-import contextlib
-import difflib
-import ipaddress
-from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-from runner.errors import SettingsInvalid
-from runner.model import calendar, units
+from runner.model import calendar
 from runner.model.jobs import Frequency, Kind
 from runner.model.network import METADATA, Network, Where, parse_rule
-from runner.secrets import dereference
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, str):
-        return units.parse_duration(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        msg = f'a duration needs its unit; write "{value}s" for seconds'
-        raise ValueError(msg)  # noqa: TRY004 - pydantic tells the operator a ValueError's text
-    return value
-
-
-def _size(value: object) -> object:
-    return units.parse_size(value) if isinstance(value, str) else value
-
-
-def _secret(value: object, info: ValidationInfo) -> object:
-    """What a reference names; the environment in the context is the daemon's own."""
-    if not isinstance(value, str) or info.context is None:
-        return value
-    return dereference(value, info.context["environ"])
-
-
-def _written(parse: Callable[[str], object]) -> AfterValidator:
-    """Text that ``parse`` can read; it is kept as it was written."""
-
-    def check(text: str) -> str:
-        parse(text)
-        return text
-
-    return AfterValidator(check)
-
-
-SECRET = object()
-"""Marks a setting that is a secret, or has one in it."""
-
-SIZE = object()
-"""Marks a setting that is a number of bytes."""
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Size = Annotated[int, BeforeValidator(_size), Field(ge=0), SIZE]  # bytes
-Secret = Annotated[str, BeforeValidator(_secret), SECRET]  # or a reference to one
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-def remote_url(text: str) -> str:
-    """Check the address of a server: https, or http on this machine; ``ValueError`` if it isn't one."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        msg = f"{text!r} is no address; write for example https://sde.example.com"
-        raise ValueError(msg)
-    if parts.username or parts.password or parts.query or parts.fragment:
-        msg = "an address has no password, query or fragment; the token has a setting of its own"
-        raise ValueError(msg)
-    if parts.scheme == "http" and not _is_here(parts.hostname):
-        msg = f"the token would cross the network in clear text; write https://{parts.netloc}{parts.path}"
-        raise ValueError(msg)
-    return text.rstrip("/")
-
-
-def _is_here(host: str) -> bool:
-    """Whether a host, as an address names it, is this machine."""
-    with contextlib.suppress(ValueError):
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    return False
-
-
-class Section(BaseModel):
-    """A section of the configuration; a key it doesn't know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+from runner.settings.values import (
+    SECRET,
+    Duration,
+    KeptSecret,
+    Secret,
+    Section,
+    Share,
+    Size,
+    is_here,
+    proxy_url,
+    remote_url,
+    written,
+)
 
 
 class Server(Section):
@@ -119,7 +40,7 @@ class Server(Section):
         if self.tls_key and not self.tls_cert:
             msg = "tls_key is set without tls_cert; name the certificate as well, or neither"
             raise ValueError(msg)
-        if not self.listen or self.behind_proxy or self.tls_cert or _is_here(host):
+        if not self.listen or self.behind_proxy or self.tls_cert or is_here(host):
             return self
         msg = (
             f"{self.listen!r} is reached from other machines, and tokens would cross the network in clear "
@@ -166,15 +87,15 @@ class Engine(Section):
 class Scheduler(Section):
     """When connections run by themselves."""
 
-    timezone: Annotated[str, _written(calendar.parse_zone)] = Field(
+    timezone: Annotated[str, written(calendar.parse_zone)] = Field(
         "UTC", description="zone of all times here; a connection may have its own"
     )
     hourly_at: int = Field(26, ge=0, le=59, description="minute of each hour")
-    daily_at: Annotated[str, _written(calendar.parse_daily)] = Field("01:26", description="time of each day")
-    weekly_on: Annotated[str, _written(calendar.parse_weekly)] = Field(
+    daily_at: Annotated[str, written(calendar.parse_daily)] = Field("01:26", description="time of each day")
+    weekly_on: Annotated[str, written(calendar.parse_weekly)] = Field(
         "saturday 04:33", description="day and time of each week"
     )
-    monthly_on: Annotated[str, _written(calendar.parse_monthly)] = Field(
+    monthly_on: Annotated[str, written(calendar.parse_monthly)] = Field(
         "1 04:26", description="day and time of each month; its last day where it has fewer"
     )
     spread: Duration = Field(
@@ -183,7 +104,7 @@ class Scheduler(Section):
         le=timedelta(days=1),
         description="connections of a frequency start within this time, each always at the same moment of it",
     )
-    freeze: list[Annotated[str, _written(calendar.parse_window)]] = Field(
+    freeze: list[Annotated[str, written(calendar.parse_window)]] = Field(
         [], description='when nothing is written: "fri 18:00 - mon 06:00", or "22:00 - 06:00" for each day'
     )
 
@@ -223,11 +144,11 @@ class Safety(Section):
         description='passwords to directories without TLS, for connections that ask for it: "refuse", '
         '"loopback" (on this machine only) or "allow"',
     )
-    egress_deny: list[Annotated[str, _written(parse_rule)]] = Field(
+    egress_deny: list[Annotated[str, written(parse_rule)]] = Field(
         list(METADATA),
         description='what connections never reach: networks, addresses, host names ("*.example.com")',
     )
-    egress_allow: list[Annotated[str, _written(parse_rule)]] = Field(
+    egress_allow: list[Annotated[str, written(parse_rule)]] = Field(
         [], description="if anything stands here, connections reach nothing else"
     )
 
@@ -282,7 +203,7 @@ class Provider(Section):
     )
     security: Literal["ldaps", "starttls", "clear"] = Field("ldaps", description="how the wire is protected")
     bind_dn: str = Field("", description="account that writes")
-    password: str = Field(
+    password: KeptSecret = Field(
         "", repr=False, description='its password: "file:/path", "env:NAME" or "credential:NAME"'
     )
     ca_bundle: str = Field("", description="file with the authorities that the certificate is held against")
@@ -325,8 +246,10 @@ class Log(Section):
 class Remote(Section):
     """A server elsewhere whose jobs are run here."""
 
-    url: Annotated[str, _written(remote_url)] = Field(description="address of the server, without /api/v2")
-    token: str = Field(repr=False, description='API token: "file:/path", "env:NAME" or "credential:NAME"')
+    url: Annotated[str, written(remote_url)] = Field(description="address of the server, without /api/v2")
+    token: KeptSecret = Field(
+        repr=False, description='API token: "file:/path", "env:NAME" or "credential:NAME"'
+    )
     poll_interval: Duration = Field(
         timedelta(seconds=30), ge=timedelta(milliseconds=50), description="between two looks for pending jobs"
     )
@@ -342,11 +265,13 @@ class Remote(Section):
         "run", description="observe = plan everything, write and post nothing, and compare"
     )
     ca_bundle: str = Field("", description="file with the authorities that its certificate is held against")
-    proxy: str = Field("", description="proxy to reach it through, as http://host:port")
+    proxy: Annotated[str, written(proxy_url)] = Field(
+        "", description="proxy to reach it through, as http://host:port"
+    )
     timeout: Duration = Field(
         timedelta(seconds=30), gt=timedelta(0), description="silence after which a request is given up"
     )
-    secrets: dict[str, dict[str, str]] = Field(
+    secrets: Annotated[dict[str, dict[str, str]], SECRET] = Field(
         {}, repr=False, description="params the server needn't hold, by the host they are for"
     )
 
@@ -361,6 +286,19 @@ class GroupMapping(Section):
     group: str = Field(description="our group, by its name; made if it isn't there")
 
 
+class SharedParams(Section):
+    """A connector of the organisation: what declared connections of a system have in common."""
+
+    system: str = Field(description="the system that it is for")
+    alias: str = Field("", description='what people call it; "" = its name')
+    params: dict[str, Any] = Field(
+        {}, description="params under those of its connections; a secret may be a reference"
+    )
+    editable: list[str] | None = Field(
+        None, description="params that a connection may set otherwise; without it all of them"
+    )
+
+
 class Declaration(Section):
     """A connection that the files declare; the API shows it and can't change it."""
 
@@ -368,13 +306,16 @@ class Declaration(Section):
     system: str = Field(
         description="the connector; `runner status` and /api/v2/systems/ tell which there are"
     )
+    connector: str | None = Field(
+        None, description="the [connector.NAME] whose params lie under those of this connection"
+    )
     kind: Kind | None = Field(None, description="the system's, where it is to be said")
     alias: str = Field("", description='what people call it; "" = its name')
     frequency: Frequency = Field(Frequency.MANUALLY, description="how often it is due by itself")
-    schedule: Annotated[str, _written(calendar.parse_cron)] | None = Field(
+    schedule: Annotated[str, written(calendar.parse_cron)] | None = Field(
         None, description="a cron expression; it stands in for the frequency"
     )
-    timezone: Annotated[str, _written(calendar.parse_zone)] | None = Field(
+    timezone: Annotated[str, written(calendar.parse_zone)] | None = Field(
         None, description="of its schedule; else [scheduler] timezone"
     )
     project: int | str | None = Field(None, description='number, "Name", or "Business unit/Application/Name"')
@@ -384,160 +325,3 @@ class Declaration(Section):
     )
     group_mappings: list[GroupMapping] = Field([], description="of a directory's groups, for LDAP")
     safety: dict[str, Any] = Field({}, description="ceilings of its own, as in [safety]")
-
-
-class Settings(Section):
-    """The whole configuration."""
-
-    state_dir: Path = Field(
-        Path("/var/lib/integration-runner"), description="where store, uploads and socket are"
-    )
-    server: Server = Server()
-    store: Store = Store()
-    engine: Engine = Engine()
-    scheduler: Scheduler = Scheduler()
-    safety: Safety = Safety()
-    retention: Retention = Retention()
-    metrics: Metrics = Metrics()
-    remote: dict[RemoteName, Remote] = {}
-    datasync: Datasync = Datasync()
-    provider: dict[str, Provider] = {}
-    plugins: Plugins = Plugins()
-    log: Log = Log()
-    connection: list[Declaration] = []
-
-    @field_validator("connection")
-    @classmethod
-    def _each_once(cls, declared: list[Declaration]) -> list[Declaration]:
-        names = [one.name for one in declared]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            msg = f"{', '.join(map(repr, twice))} is declared more than once; each needs a name of its own"
-            raise ValueError(msg)
-        return declared
-
-    @model_validator(mode="after")
-    def _own_safety(self) -> "Settings":
-        for one in self.connection:
-            try:
-                overridden(self.safety, one.safety)
-            except SettingsInvalid as error:
-                msg = f"connection {one.name!r}: {error.message}"
-                raise ValueError(msg) from None
-        return self
-
-    @property
-    def store_url(self) -> str:
-        """The database's URL, with the default filled in."""
-        return self.store.url or f"sqlite:///{self.state_dir.absolute() / 'runner.db'}"
-
-
-def overridden(safety: Safety, values: Mapping[str, Any]) -> Safety:
-    """``safety`` with a connection's own values in place; ``SettingsInvalid`` names what is wrong.
-
-    Values come from JSON, so a number is a number: no text is taken for one.
-    """
-    if not values:
-        return safety
-    if fixed := sorted(DAEMON_ONLY & values.keys()):
-        raise SettingsInvalid(f"safety.{fixed[0]}: only the daemon's configuration can set this")
-    try:
-        return Safety.model_validate({**safety.model_dump(), **values}, strict=True)
-    except ValidationError as error:
-        raise SettingsInvalid(explain(error, {}, ("safety",))) from None
-
-
-_FIXED = (
-    *("state_dir", "server", "store", "plugins", "remote", "metrics.listen"),
-    *("log.format", "engine.concurrency", "engine.lease"),
-)
-"""What a running daemon can't change."""
-
-
-def reloaded(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
-    """What of ``new`` a daemon that began with ``old`` can go by, and the names that want a restart."""
-    changed = [name for name in _FIXED if _at(old, name) != _at(new, name)]
-    values: dict[str, Any] = {name: getattr(old, name) for name in _FIXED if "." not in name}
-    for section in ("engine", "log", "metrics"):
-        kept = {name.partition(".")[2]: _at(old, name) for name in _FIXED if name.startswith(f"{section}.")}
-        values[section] = getattr(new, section).model_copy(update=kept)
-    return new.model_copy(update=values), changed
-
-
-def _at(settings: Settings, name: str) -> object:
-    value: object = settings
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
-
-
-def secrets_of(settings: Settings) -> list[str]:
-    """The secrets among the settings, for the redactor."""
-    return [text for _, value in secret_settings(settings) if (text := credential_in(value))]
-
-
-def secret_settings(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Names and values of settings that are secrets, or have one in them."""
-    for name, field in type(settings).model_fields.items():
-        section = getattr(settings, name)
-        if isinstance(section, Section) and field.default is not None:
-            for key, inner in type(section).model_fields.items():
-                if SECRET in inner.metadata and getattr(section, key):
-                    yield f"{name}.{key}", getattr(section, key)
-
-
-def credential_in(value: str) -> str:
-    """The secret in a setting: of a URL its password only."""
-    return value if "://" not in value else urlsplit(value).password or ""
-
-
-def explain(
-    error: ValidationError,
-    origins: Mapping[str, str],
-    inside: tuple[str, ...] = (),
-    given: Mapping[str, Any] | None = None,
-) -> str:
-    """What is wrong, a line for each; ``inside`` names what the values are a part of."""
-    lines = []
-    for problem in error.errors(include_url=False):
-        path = [str(part) for part in problem["loc"]]
-        where = _origin(".".join(path), origins)
-        text = _unknown([*inside, *path]) if problem["type"] == "extra_forbidden" else problem["msg"]
-        name = _spoken(path, given or {})
-        text = text.removeprefix("Value error, ")
-        lines.append((f"{name}: " if name else "") + text + (f" (from {where})" if where else ""))
-    return "\n".join(lines)
-
-
-def _origin(name: str, origins: Mapping[str, str]) -> str:
-    """Where a setting comes from, or the table that it is in, or something in it."""
-    outer = name
-    while outer:
-        if outer in origins:
-            return origins[outer]
-        outer = outer.rpartition(".")[0]
-    return next((origin for key, origin in origins.items() if key.startswith(f"{name}.")), "")
-
-
-def _spoken(path: list[str], given: Mapping[str, Any]) -> str:
-    """The name of a setting; a declared connection goes by its own name, where it has one."""
-    if len(path) > 1 and path[0] == "connection" and path[1].isdecimal():
-        try:
-            name = given["connection"][int(path[1])]["name"]
-        except (KeyError, IndexError, TypeError):
-            name = f"number {int(path[1]) + 1}"
-        return ".".join([f"connection {name}", *path[2:]])
-    return ".".join(path)
-
-
-def _unknown(path: list[str]) -> str:
-    model: Any = Settings
-    for name in path[:-1]:
-        if name == "remote" and model is Settings:
-            model = Remote
-        elif name == "provider" and model is Settings:
-            model = Provider
-        elif not name.isdecimal() and name in model.model_fields:
-            model = model.model_fields[name].annotation
-            model = next(iter(get_args(model)), model)  # of a list what it is of
-    near = difflib.get_close_matches(path[-1], model.model_fields, n=1)
-    return f"there is no such setting{f'; did you mean {near[0]!r}?' if near else ''}"
