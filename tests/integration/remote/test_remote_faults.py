@@ -108,7 +108,7 @@ def test_writes_that_are_done_and_not_answered_are_not_repeated(between: Between
     assert {row["id"] for row in between.over.jobs()} == before | set(jobs)
 
 
-@pytest.mark.torture
+@pytest.mark.slow
 def test_any_mixture_of_faults_ends_well(between: Between) -> None:
     """A third of all requests meet some fault, of a fixed seed."""
     storm(between, seed=int(os.environ.get(RANDOM_SEED, "8")), jobs=2)
@@ -174,7 +174,7 @@ def done(over: Over) -> int:
     return sum(row["ready"] for row in over.jobs())
 
 
-@pytest.mark.torture
+@pytest.mark.slow
 def test_jobs_are_worked_off_while_either_is_killed(pair: Pair) -> None:
     """Forty jobs and four kills: exactly forty results over there, each right."""
     work_off(pair, jobs=40, kills=4, seed=8)
