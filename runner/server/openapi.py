@@ -91,7 +91,7 @@ class Operation:
     paged: bool = True  # a listing takes ``page_size``
     files: Sequence[str] = ()  # media types in which the answer may be had as well
     produces: str = "application/json"  # media type of a good answer without a schema
-    envelope: bool = False  # errors come in the SecurityCenter dialect's envelope
+    envelope: str | None = None  # name of the schema of all errors, in a dialect with one of its own
     accepted: bool = False  # may also be 202: it happens a little later
     extension: bool = False  # not in the original
 
@@ -155,8 +155,8 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     if operation.accepted:
         found[202] = good
     errors = {**_ERRORS, **dict.fromkeys(operation.also, "Error")}
-    if operation.envelope:
-        errors = dict.fromkeys((*_ERRORS, 413, 415), "Envelope")
+    if operation.envelope is not None:
+        errors = dict.fromkeys((*_ERRORS, 413, 415, *operation.also), operation.envelope)
     for status, name in errors.items():
         found[status] = {
             "description": "An error",

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.errors import Refused, RunnerError, StoreError
-from runner.server.replies import Invalid, reply
+from runner.server.replies import RETRY_AFTER, Invalid, reply
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -72,6 +72,8 @@ def _refusal(deed: Deed, error: RunnerError) -> Response:
     if isinstance(error, Refused) and fields is None and error.field is not None:
         fields = {error.field: [error.message]}
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 - the HTTP status
+    if status in {429, 503}:
+        headers["Retry-After"] = RETRY_AFTER
     return reply(
         _envelope(
             deed,

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from runner.server.groupid import jobs, tokens
-from runner.server.openapi import Operation, Schema, add
+from runner.server.openapi import Operation, Schema, add, ref
 from runner.server.sdelements.schemas.parts import INTEGER, MAYBE_TEXT, OBJECT, TEXT, asked, thing
 
 ROOT = "/GroupIDDataService/api/DataSyncJobs"
@@ -17,6 +17,8 @@ SCHEMAS: dict[str, Schema] = {
         {"status": INTEGER, "message": MAYBE_TEXT, "data": {}, "type": INTEGER, "details": {"type": "array"}},
         more=True,
     ),
+    # An address that there isn't is told as everywhere: no handler of the dialect sees it.
+    "DataSyncError": {"anyOf": [ref("DataSyncDone"), ref("Error")]},
     "DataSyncData": thing({"count": INTEGER, "data": {}, "status": INTEGER, "message": MAYBE_TEXT}),
     "DataSyncNames": {"type": "array", "items": thing({"name": TEXT, "type": TEXT})},
     "ConnectForm": asked({"grant_type": TEXT, "username": TEXT, "password": TEXT}, "grant_type"),
@@ -66,7 +68,8 @@ def add_groupid_routes(router: APIRouter) -> None:
                 body=body,
                 answer=f"DataSync{answer}",
                 query=query,
-                also=(409, 413, 415),
+                also=(409,),
+                envelope="DataSyncError",
                 extension=extension,
             ),
         )

@@ -34,34 +34,44 @@ def add_routes(router: APIRouter) -> None:
     """Add all addresses."""
     get, post = partial(add, router, "GET"), partial(add, router, "POST")
     path, one = f"{ROOT}/ldap", f"{ROOT}/ldap/{{server_id:number}}"
-    listed = Op(summary="List LDAP servers", answer="LdapServers", query=("fields",), envelope=True)
+    listed = Op(summary="List LDAP servers", answer="LdapServers", query=("fields",), envelope="Envelope")
     get(path, servers.list_servers, listed)
     post(
         path,
         servers.create_server,
-        Op(summary="Add an LDAP server", body="NewLdapServer", answer="LdapServer", envelope=True),
+        Op(summary="Add an LDAP server", body="NewLdapServer", answer="LdapServer", envelope="Envelope"),
     )
     post(
         f"{path}/test",
         test_described,
-        Op(summary="Test LDAP settings", body="NewLdapServer", answer="LdapTest", envelope=True),
+        Op(summary="Test LDAP settings", body="NewLdapServer", answer="LdapTest", envelope="Envelope"),
     )
-    shown = Op(summary="Show an LDAP server", answer="LdapServer", query=("fields",), envelope=True)
+    shown = Op(summary="Show an LDAP server", answer="LdapServer", query=("fields",), envelope="Envelope")
     get(one, servers.show_server, shown)
     changed = Op(
-        summary="Change an LDAP server", body="ChangedLdapServer", answer="LdapServer", envelope=True
+        summary="Change an LDAP server", body="ChangedLdapServer", answer="LdapServer", envelope="Envelope"
     )
     add(router, "PATCH", one, servers.patch_server, changed)
-    gone = Op(summary="Remove an LDAP server", answer="LdapDone", envelope=True)
+    gone = Op(summary="Remove an LDAP server", answer="LdapDone", envelope="Envelope")
     add(router, "DELETE", one, servers.delete_server, gone)
-    asked = Op(summary="Look for people in a directory", body="LdapQuery", answer="LdapPeople", envelope=True)
+    asked = Op(
+        summary="Look for people in a directory", body="LdapQuery", answer="LdapPeople", envelope="Envelope"
+    )
     post(f"{one}/query", query, asked)
-    tested = Op(summary="Test an LDAP server", body="ChangedLdapServer", answer="LdapTest", envelope=True)
+    tested = Op(
+        summary="Test an LDAP server", body="ChangedLdapServer", answer="LdapTest", envelope="Envelope"
+    )
     post(f"{one}/test", test_stored, tested)
-    logged_in = Op(summary="Log in by e-mail and token", body="LogIn", answer="LoggedIn", envelope=True)
+    logged_in = Op(summary="Log in by e-mail and token", body="LogIn", answer="LoggedIn", envelope="Envelope")
     post(f"{ROOT}/token", log_in, logged_in)
-    add(router, "DELETE", f"{ROOT}/token", log_out, Op(summary="Log out", answer="LdapDone", envelope=True))
-    get(f"{ROOT}/system", system, Op(summary="Show the version", answer="ScSystem", envelope=True))
+    add(
+        router,
+        "DELETE",
+        f"{ROOT}/token",
+        log_out,
+        Op(summary="Log out", answer="LdapDone", envelope="Envelope"),
+    )
+    get(f"{ROOT}/system", system, Op(summary="Show the version", answer="ScSystem", envelope="Envelope"))
 
 
 async def system(_request: Request) -> Response:
