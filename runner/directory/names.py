@@ -15,6 +15,7 @@ _PLAIN = re.compile(
 )
 _SPECIAL = re.compile(r'([\\,+"<>;=#])')
 _IN_FILTER = {"\\": r"\5c", "*": r"\2a", "(": r"\28", ")": r"\29", "\0": r"\00"}
+_INTRICATE = re.compile(r"""[\\";]| ,|, |^ | $""")  # what a comma alone doesn't cut rightly
 _SPACES = re.compile(r"  |[^\S ]")  # what a directory takes for one space
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -47,6 +48,8 @@ def split(dn: str) -> list[str]:
 
 def parent(dn: str) -> str:
     """The DN of what an entry hangs below."""
+    if not _INTRICATE.search(dn):
+        return dn.partition(",")[2]
     return ",".join(split(dn)[1:])
 
 

@@ -112,3 +112,9 @@ def test_what_is_no_server_is_named(text: str) -> None:
     """A scheme that contradicts the method is a mistake too, and which of the two is for a person to say."""
     with pytest.raises(ConfigRejected):
         parse_servers(text, Security.LDAPS)
+
+
+@given(st.text(alphabet='aB =,;+\\"#<', max_size=30))
+def test_parent_is_what_follows_the_first_part(dn: str) -> None:
+    """However a DN is spelled, its parent is its parts without the first."""
+    assert names.parent(dn) == ",".join(names.split(dn)[1:])

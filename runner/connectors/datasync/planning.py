@@ -63,6 +63,7 @@ class Planner:
         self._variables = {"NOW": ctx.now.strftime("%Y-%m-%d %H:%M:%S"), "COMPUTERNAME": socket.gethostname()}
         self._resolved: dict[tuple[str, str], list[str]] = {}
         self._coming: dict[tuple[str, str], str] = {}  # DNs of what this run makes, by attribute and value
+        self._own = names.key(ctx.params.destination.bind_dn)
         self._troubles: list[str] = []
         self._whole = True  # whether all rows were understood as far as their key
         self._later: list[Change] = []  # what refers to objects that this run makes first
@@ -160,7 +161,7 @@ class Planner:
             half_made=target.is_half_made(entry, objects, active_directory=ad),
             protected=entry.text("adminCount") == "1"
             or entry.text("isCriticalSystemObject") == "TRUE"
-            or names.same(entry.dn, self._ctx.params.destination.bind_dn),
+            or names.key(entry.dn) == self._own,
         )
         index.add(key, found, entry.text(ACCOUNT_NAME))
 
@@ -528,17 +529,15 @@ class Planner:
             )
 
     def _destroy(self) -> Iterator[Change]:
-        reading = self._ctx.reading("the workbook", target_size=max(len(self._destroying), self._size()))
+        size = sum(1 for _ in self._source.records)
+        reading = self._ctx.reading("the workbook", target_size=max(len(self._destroying), size))
         if not self._whole:
             why = "rows whose key can't be read may be those of objects that seem to lack one"
             reading.incomplete(why, additions_hold=True)
             return
-        proof = reading.complete(self._size())
+        proof = reading.complete(size)
         for make in self._destroying:
             yield make(proof)
-
-    def _size(self) -> int:
-        return sum(1 for _ in self._source.records)
 
     def _tell_lost(self, objects: Objects, index: Index, seen: set[bytes]) -> None:
         """Say which objects had a row in the last run and have none now; remember the rows of this one."""
