@@ -246,8 +246,7 @@ class Platform:
             case "task", _:
                 return self._patch(project, row)
             case "note", Op.DELETE:
-                for ident in self._notes(project, row.key, (row.before or {})["text"]):
-                    self._wire.send("DELETE", f"{project}/tasks/{row.key}/notes/{ident}/")
+                self._forget(project, row.key, (row.before or {})["text"])
                 return {}
             case "note", _:
                 return self._note(project, row.key, (row.after or {})["text"])
@@ -293,7 +292,16 @@ class Platform:
         after = dict(row.after or {})
         note = after.pop("note", None)
         self._wire.send("PATCH", f"{project}/tasks/{row.key}/", after)
-        return {} if note is None else self._note(project, row.key, note["text"])
+        if note is not None:
+            return self._note(project, row.key, note["text"])
+        if "note" in (row.before or {}):
+            # A revert: what the run said of the task goes with what it did to it.
+            self._forget(project, row.key, (row.before or {})["note"]["text"])
+        return {}
+
+    def _forget(self, project: str, key: str, text: str) -> None:
+        for ident in self._notes(project, key, text):
+            self._wire.send("DELETE", f"{project}/tasks/{key}/notes/{ident}/")
 
     def _note(self, project: str, key: str, text: str) -> Json:
         if not self._notes(project, key, text):

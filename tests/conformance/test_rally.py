@@ -148,17 +148,9 @@ class TestRally(Promises):
     every = 8
 
 
-class RallyFarAwayArena(RallyArena):
-    """The same for a project on a remote server."""
-
-    exempt: ClassVar[Mapping[str, str]] = {
-        "test_revert_restores_the_target": "over REST the note that came with a task's status stays behind"
-    }
-
-
 class TestRallyFarAway(Promises):
     """The same for a project on a remote server."""
 
-    arena = RallyFarAwayArena
+    arena = RallyArena
     world = RemoteWorld
     every = 20

@@ -225,6 +225,18 @@ def test_a_note_is_written_once(side: Side) -> None:
     assert side.notes("T21") == []
 
 
+def test_a_change_that_is_taken_back_takes_its_note_along(side: Side) -> None:
+    """What a run wrote on a task with its status goes when that is taken back; what people wrote stays."""
+    key, note = f"{side.project}-T38", {"text": "Done over there."}
+    was, made = {"status": "TS2"}, {"status": "TS1", "note": note}
+    [done] = side.apply(change(1, Op.UPDATE, "task", key, before=was, after=made))
+    side.server.admin().post(f"projects/{side.project}/tasks/T38/notes/", json={"text": "Well done."})
+    [undone] = side.apply(change(2, Op.UPDATE, "task", key, before=made, after=was))
+    assert (done.state, undone.state) == (ChangeState.DONE, ChangeState.DONE)
+    assert side.tasks()[key]["status"] == "TS2"
+    assert [found["text"] for found in side.notes("T38")] == ["Well done."]
+
+
 def test_what_a_platform_has_no_notion_of_fails_by_itself(side: Side) -> None:
     """A change of an unknown kind fails with a sentence, and nothing is written."""
     [outcome] = side.apply(change(1, Op.CREATE, "sonnet", "1", after={}))
