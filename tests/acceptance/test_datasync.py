@@ -234,8 +234,12 @@ def test_a_kept_server_and_an_uploaded_workbook_are_providers(place: Place) -> N
             )
         assert sent.status_code == 201, sent.text
         job = client.call("POST", "/", body(sourceProvider="Staff", destinationProvider="Corp"))["data"]
-        path = f"{client.base}/api/v2/connections/datasync/{job}/test/"
-        tested = requests.post(path, json={}, headers=headers, timeout=PATIENCE).json()
+        path = f"{client.base}/api/v2/connections/datasync/{job}/"
+        shown = requests.get(path, headers=headers, timeout=PATIENCE).json()["params"]
+        assert "SET" in json.dumps(shown["fieldsMap"])
+        written = requests.patch(path, json={"params": shown}, headers=headers, timeout=PATIENCE)
+        assert written.status_code == 200, written.text
+        tested = requests.post(f"{path}test/", json={}, headers=headers, timeout=PATIENCE).json()
         assert tested["success"] is True, tested
         run = client.run(job)
         assert run["outCome"] == "Succeeded", run["message"]

@@ -234,9 +234,9 @@ async def _change(request: Request, *, replace: bool) -> Response:
     if given.params is not None:
         inherited, editable = entry.inherited, entry.editable
         _check_editable(given.params, inherited, editable, systems.get(name))
-        params = merged(
-            entry.own_params, given.params, system=systems.get(name), replace=replace, inherited=inherited
-        )
+        # What a document's "SET" stands for is looked up among its passwords, which are sealed together.
+        own = services.vault.open(entry.own_params) if kind is Kind.DATASYNC else entry.own_params
+        params = merged(own, given.params, system=systems.get(name), replace=replace, inherited=inherited)
         effective = services.vault.open({**inherited, **params})
         await in_thread(lambda: services.engine.validate(name, effective))
         columns["params"] = sealed(params, system=systems.get(name), vault=services.vault)

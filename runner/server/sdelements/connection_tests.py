@@ -67,7 +67,11 @@ async def test_stored(request: Request) -> Response:
         connection = await in_thread(lambda: declared.resolved(connection, lambda: systems))
     except SettingsInvalid as error:
         raise Invalid({"params": [error.message]}) from error
-    params = merged(connection.params, given, system=systems.get(connection.system), replace=False)
+    try:
+        stored = services_of(request).vault.open(connection.params)
+    except SealedShut as error:
+        raise Invalid({"params": [error.message]}) from error
+    params = merged(stored, given, system=systems.get(connection.system), replace=False)
     return await _test(request, replace(connection, params=params))
 
 
@@ -113,10 +117,9 @@ def _described(
 
 
 async def _test(request: Request, connection: Connection) -> Response:
-    services = services_of(request)
-    engine, params = services.engine, services.vault.open(connection.params)
+    engine = services_of(request).engine
     try:
-        whole = await in_thread(lambda: engine.completed(replace(connection, params=params)))
+        whole = await in_thread(lambda: engine.completed(connection))
     except SealedShut as error:
         raise Invalid({"params": [error.message]}) from error
     await in_thread(lambda: engine.validate(whole.system, dict(whole.params)))
