@@ -90,11 +90,11 @@ class WritingPlan(Club):
 
 
 class Blabbing(Club):
-    """It tells its token to whoever watches."""
+    """It leaves its token where others may find it."""
 
     def plan(self, ctx: Context) -> Iterator[Change]:
-        """Print what was needed to find a defect, long ago."""
-        print("logging in with", ctx.params.token.get_secret_value(), flush=True)  # noqa: T201 - that is what is wrong with it
+        """Note down, beside the folder that is removed, what was needed to find a defect long ago."""
+        ctx.scratch.with_name("last-login").write_text(ctx.params.token.get_secret_value(), encoding="utf-8")
         return super().plan(ctx)
 
 
