@@ -118,7 +118,7 @@ def test_directory_bomb(tmp_path: Path) -> None:
     path = tmp_path / "scan.fpr"
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 60000, 60000, 100 * MEGABYTE, 0, 0)
     path.write_bytes(b"PK\x03\x04" + b"\0" * 100 + end)
-    assert said_of(path).startswith("scan.fpr is refused: its list of members alone takes 100 MB.")
+    assert said_of(path).startswith("scan.fpr is refused: its list of members alone takes 100 MiB.")
 
 
 @pytest.mark.parametrize(
