@@ -36,6 +36,13 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopped.wait(), 1)
 
+    def hang_up(self) -> None:
+        """Close what is still connected, so that no socket outlives the server; call it in the event loop."""
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+
     def ask_to_stop(self) -> None:
         """End the main loop; call it in the event loop."""
         self.should_exit = True
@@ -160,6 +167,9 @@ class HttpServer:
             await asyncio.sleep(0.005)
         self._listening.set()
         await asyncio.gather(*tasks)
+        for server, _ in self._servers:
+            server.hang_up()
+        await asyncio.sleep(0)  # until the last of them is closed
 
 
 def _server(app: ASGIApp, tls: Tls | None = None) -> _Server:
