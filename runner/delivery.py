@@ -315,7 +315,8 @@ class Deliverer(threading.Thread):
         """The row over there that has this result already; None if none has."""
         if letter.remote_id is not None:
             job = self._server.job(letter.kind, letter.remote_id)
-            if job is not None and job.ready and _same(job, letter):
+            # A server that was restored may have given the number, and this very answer, to another job.
+            if job is not None and job.ready and _same(job, letter) and not self._is_another(letter, job.id):
                 return job.id
             if job is not None and not job.ready and job.last_run == letter.seen:
                 return None  # it waits for this very result, whatever else says the same
