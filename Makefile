@@ -46,7 +46,7 @@ docs: $(VENV)/.dev ## write the reference anew from the code, and build the docu
 torture: $(VENV)/.dev ## kill and restart the daemon a thousand times, and each connector at every point (hours)
 	tests/servers/install
 	$(BIN)/pytest -m torture --timeout 7200 $(ARGS)
-	$(PYTEST) tests/conformance -k crash --all-crash-points --timeout 7200 $(ARGS)
+	$(PYTEST) tests/conformance tests/acceptance/test_faults_points.py -k "crash or die" --all-crash-points --timeout 7200 $(ARGS)
 
 bench: $(VENV)/.bench ## measure speed and memory beside other job queues, print tables
 	tests/servers/install redis-server wrk
