@@ -258,7 +258,8 @@ def test_changes_export(api: CannedApi, type_line: Type, tmp_path: Path) -> None
 def test_a_cut_export_leaves_no_file(api: CannedApi, type_line: Type, tmp_path: Path) -> None:
     """What is there under the name is whole: a cut answer, or a refusal, leaves it as it was."""
     (tmp_path / "file").write_text("yesterday's", encoding="utf-8")
-    api.answer("GET", "changes/", b"job,sequence\r\n", headers={"Content-Length": "999"})
+    cut = {"Content-Length": "999", "Connection": "close"}
+    api.answer("GET", "changes/", b"job,sequence\r\n", headers=cut)
     api.answer("GET", "changes/", {"state": ["No."]}, status=400)
     for code, said in ((69, "cut off"), (1, "No.")):
         ended, _, err = type_line(f"changes export --output {tmp_path / 'file'}")
