@@ -8,7 +8,7 @@ import pytest
 from tests.servers.machine import ROOT, Machine
 
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
-SECRETS = "/etc/integration-runner/secrets"
+SECRETS, WORKBOOKS = "/etc/integration-runner/secrets", "/srv/workbooks"
 
 
 _BLOCK = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -26,8 +26,13 @@ def test_a_configuration_passes_the_check(tmp_path: Path, page: str, text: str) 
     """What a page says to write is taken: connectors, parameters, and secrets that are to be had."""
     for name in re.findall(rf"file:{SECRETS}/(\w+)|credential:(\w+)", text):
         (tmp_path / "".join(name)).write_text("hunter2")
-    file = tmp_path / "runner.toml"
-    file.write_text(text.replace(SECRETS, str(tmp_path)), encoding="utf-8")
+    (tmp_path / "workbooks").mkdir()
+    for name in re.findall(r'^workbook = "(.+)"', text, re.MULTILINE):
+        (tmp_path / "workbooks" / name).touch()
+    file, places = tmp_path / "runner.toml", {SECRETS: tmp_path, WORKBOOKS: tmp_path / "workbooks"}
+    for place, stand_in in places.items():
+        text = text.replace(place, str(stand_in))
+    file.write_text(text, encoding="utf-8")
     given = {"CREDENTIALS_DIRECTORY": str(tmp_path), "RALLY_API_KEY": "hunter2"}
     done = Machine(tmp_path / "state", given).type("check", "--offline", "--config", file)
     assert done.returncode == 0, f"{page}: {done.stdout}{done.stderr}"

@@ -12,13 +12,13 @@ from tests.servers.waiting import until
 
 def test_a_private_authority_and_a_proxy(pair: Pair) -> None:
     """A server with TLS of the company's own authority is reached through the proxy that is set."""
-    files = issue(pair.folder / "tls", "localhost")
+    files = issue(pair.folder / "tls", "localhost", "127.0.0.1")
     pair.there.settings |= {
         "RUNNER__SERVER__TLS_CERT": str(files.certificate),
         "RUNNER__SERVER__TLS_KEY": str(files.key),
     }
     with pair.there.daemon("--sample"), serving(lambda _asked: Says(status=405)) as proxy:
-        pair.over()
+        pair.over(verify=files.ca)
         pair.set(url=f"https://localhost:{pair.port}", ca_bundle=str(files.ca), proxy=proxy.url)
         with contextlib.closing(pair.there.client()) as client:
             project = next(client.pages("projects/"))["id"]
