@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from runner.store.pages import Cut, cut
 from runner.store.prepared import Prepared
-from runner.store.rows import insert
+from runner.store.rows import alike, insert
 from runner.store.schema import tokens, users
 from runner.store.values import from_json, from_micros, maybe_from_micros, to_json, to_micros
 
@@ -242,7 +242,7 @@ def find_service_account(c: sa.Connection) -> int | None:
 
 def user_by_email(c: sa.Connection, email: str) -> User | None:
     """Find a user by e-mail, in any case."""
-    row = c.execute(sa.select(users).where(sa.func.lower(users.c.email) == email.lower())).one_or_none()
+    row = c.execute(sa.select(users).where(alike(users.c.email, email))).one_or_none()
     return None if row is None else user_of(row)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from runner.store.pages import Cut, contains, cut
-from runner.store.rows import insert
+from runner.store.rows import alike, insert
 from runner.store.schema import group_groups, group_mappings, group_users, groups, users
 from runner.store.values import from_micros, to_micros
 
@@ -42,7 +42,7 @@ def count(c: sa.Connection, *, name: str | None, search: str | None) -> int:
 def _conditions(name: str | None, search: str | None) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if name is not None:
-        found.append(sa.func.lower(groups.c.name) == name.lower())
+        found.append(alike(groups.c.name, name))
     if search is not None:
         found.append(contains([groups.c.name, groups.c.description], search))
     return found
@@ -56,7 +56,7 @@ def get(c: sa.Connection, group_id: int) -> Group | None:
 
 def by_name(c: sa.Connection, name: str) -> Group | None:
     """The group of this name, in any case."""
-    row = c.execute(sa.select(groups).where(sa.func.lower(groups.c.name) == name.lower())).one_or_none()
+    row = c.execute(sa.select(groups).where(alike(groups.c.name, name))).one_or_none()
     return None if row is None else _group(row)
 
 

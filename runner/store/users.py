@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from runner.store.accounts import User, user_of
 from runner.store.pages import Cut, contains, cut
+from runner.store.rows import alike
 from runner.store.schema import approvals, group_users, jobs, notes, users
 
 
@@ -35,7 +36,7 @@ def count(c: sa.Connection, wanted: Wanted) -> int:
 def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if wanted.email is not None:
-        found.append(sa.func.lower(users.c.email) == wanted.email.lower())
+        found.append(alike(users.c.email, wanted.email))
     if wanted.is_active is not None:
         found.append(users.c.is_active == wanted.is_active)
     if wanted.role is not None:

@@ -148,6 +148,8 @@ def test_what_is_wrong_with_a_group_is_named(server: Running) -> None:
     one = admin.post("groups/", json={"name": "One"}).json()["id"]
     two = admin.post("groups/", json={"name": "Two", "groups": [one]}).json()["id"]
     assert list(admin.post("groups/", json={"name": "ONE"}).json()) == ["name"]
+    assert admin.post("groups/", json={"name": "Österreich"}).status_code == 201
+    assert list(admin.post("groups/", json={"name": "Österreich"}).json()) == ["name"]
     circle = admin.patch(f"groups/{one}/", json={"groups": [two]})
     assert (circle.status_code, list(circle.json())) == (400, ["groups"])
     unknown = admin.patch(f"groups/{one}/", json={"users": [{"email": "x@y"}, {"id": 99}, 7]})
