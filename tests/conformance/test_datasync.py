@@ -15,6 +15,7 @@ from runner.conformance.arena import Arena, BadRecord
 from runner.conformance.crashing import Crashing
 from runner.conformance.platform import Platform, State
 from runner.conformance.promises import Promises
+from runner.conformance.remote_world import RemoteWorld
 from runner.connectors.datasync.target import key_of
 from runner.directory import names
 from runner.directory.access import Access, Security, Server
@@ -459,6 +460,16 @@ class TestContacts(Promises):
 
     arena = ContactsArena
     every = 12
+
+
+@pytest.mark.xdist_group("slapd")
+@pytest.mark.usefixtures("at_slapd")
+class TestContactsFarAway(Promises):
+    """The same for a job of a remote server."""
+
+    arena = ContactsArena
+    world = RemoteWorld
+    every = 25
 
 
 @pytest.mark.xdist_group("samba")
