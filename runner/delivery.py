@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 
 from runner.errors import AccessDenied, Refused, RunnerError, StoreError, TryLater
@@ -117,22 +117,24 @@ class Deliverer(threading.Thread):
 
     def _try(self) -> float:
         """A round, whatever happens; how long to wait for the next, in seconds."""
+        delivered = self.delivered
         try:
             self.round()
         except StoreError as error:
             self._log.warning("delivery_failed", why=error.message, detail=error.detail)
-            self._failures += 1
         except RunnerError as error:
             self._presence.away("delivery", error, self._clock())
-            self._failures += 1
             if isinstance(error, TryLater) and error.retry_after is not None:
-                return error.retry_after
+                self._failures += 1
+                return max(error.retry_after, _SHORTEST)
         except Exception:  # noqa: BLE001 - the next round tries again
             self._log.exception("delivery_failed")
-            self._failures += 1
         else:
+            self._presence.back("delivery", self._clock())
             self._failures = 0
             return _IDLE
+        # A server that takes some results between its failures isn't made to wait for the rest.
+        self._failures = 1 if self.delivered > delivered else self._failures + 1
         longest = min(_SHORTEST * 2.0 ** min(self._failures, 10), _LONGEST)
         return _CHANCE.uniform(longest / 2, longest)
 
@@ -191,22 +193,23 @@ class Deliverer(threading.Thread):
                 if self._ends():
                     break
         finally:
-            if settled:
-                self._database.write(partial(outbox.settle, settled=settled, now=self._clock()))
-                self._note_marks()
-        done = sum(one.state is Delivery.DELIVERED for one in settled)
-        self.delivered += done
+            done = self._keep(settled)
         return done
 
-    def _note_marks(self) -> None:
+    def _keep(self, settled: list[Settled]) -> int:
+        """Record what became of results and the marks learnt meanwhile; how many were delivered."""
         marks, self._marks = self._marks, {}
 
-        def write(c: Any) -> None:
+        def write(c: sa.Connection) -> None:
+            outbox.settle(c, settled, now=self._clock())
             for connection_id, mark in marks.items():
                 intake.note_mark(c, connection_id, mark)
 
-        if marks:
+        if settled or marks:
             self._database.write(write)
+        done = sum(one.state is Delivery.DELIVERED for one in settled)
+        self.delivered += done
+        return done
 
     def _deliver(self, letter: Letter, blocked: set[int]) -> Settled | None:
         """Deliver one result; None if it has to wait."""
@@ -340,11 +343,7 @@ class Deliverer(threading.Thread):
         """Before the first row of a connection: the highest number it has over there."""
         found = self._server.finished(letter.kind, letter.remote_connection)
         self._marks[letter.connection_id] = max((job.id for job in found), default=0)
-        self._note_marks_now(letter)
-
-    def _note_marks_now(self, letter: Letter) -> None:
-        mark = self._marks[letter.connection_id]
-        self._database.write(lambda c: intake.note_mark(c, letter.connection_id, mark))
+        self._keep([])
 
     def status(self) -> dict[str, Any]:
         """What a person wants to know of it."""

@@ -75,6 +75,7 @@ def meet(network: BadNetwork, fault: str, times: int) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_ends_with_one_result_for_each_job(between: Between, fault: str) -> None:
     """Requests of both sides meet the fault, until it is over; then all is as if nothing had happened."""
+    until("nothing is left of the last weather", lambda: between.settled([]))
     before = {row["id"] for row in between.over.jobs()}
     away, back = between.told("remote_is_away"), between.told("remote_is_back")
     jobs = between.ask()
@@ -135,8 +136,10 @@ def storm(between: Between, *, seed: int, jobs: int) -> None:
 
     between.network.choose = choose
     asked = [job for _ in range(jobs) for job in between.ask()]
-    until("all have their result", lambda: all(between.over.job(job)["ready"] for job in asked), seconds=120)
-    between.network.choose = lambda _method, _path: None
+    try:
+        until("all results", lambda: all(between.over.job(job)["ready"] for job in asked), seconds=120)
+    finally:
+        between.network.choose = lambda _method, _path: None
     until("all is settled", lambda: between.settled(asked))
     assert {row["id"] for row in between.over.jobs()} == before | set(asked)
     assert set(ends_told(between.pair.here).values()) == {1}
