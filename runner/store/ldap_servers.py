@@ -14,8 +14,9 @@ from runner.store.schema import business_units, connections, ldap_servers
 from runner.store.values import from_json, from_micros, to_json, to_micros
 
 NAMED_IN = "directory"
-_DESTINATION = "destinationProvider"
-"""The param of a connection that names a server, by id or name."""
+"""The param of an LDAP sync's connection that names a server, by id or name."""
+
+_DESTINATION = "destinationProvider"  # the same of a datasync's job
 
 _METHODS = {"ldaps": "LDAPS", "tls": "StartTLS", "none": "LDAP"}
 

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.engine.catalogue import System
-from runner.server.auth import Caller
 from runner.server.openapi import Operation as Op
 from runner.server.openapi import add
 from runner.server.replies import not_found, reply
+from runner.server.sdelements.reference import heading, tell
 from runner.server.sdelements.shapes import Shown
 from runner.server.unit import reading, systems_of
 from runner.store.accounts import Scope
@@ -40,22 +40,17 @@ def add_routes(router: APIRouter, root: str) -> None:
 async def list_plugins(request: Request) -> Response:
     """Tell the connectors of a kind, or all."""
     kind = request.path_params.get("kind")
-    await reading(request, _anybody, Scope.READ)
     found = [system for system in (await systems_of(request)).values() if kind in (None, system.kind.value)]
-    return reply({"results": [plugin(system) for system in found]})
+    return await tell(request, [plugin(system) for system in found])
 
 
 async def show_plugin(request: Request) -> Response:
     """Tell one connector."""
-    await reading(request, _anybody, Scope.READ)
+    await reading(request, lambda _c, _caller: None, Scope.READ)
     found = (await systems_of(request)).get(request.path_params["plugin_id"])
     if found is None or found.kind.value != request.path_params["kind"]:
         raise not_found()
     return reply(plugin(found))
-
-
-def _anybody(_c: object, _caller: Caller) -> None:
-    """Nothing is read of the store but who asks."""
 
 
 def plugin(system: System) -> Shown:
@@ -70,16 +65,7 @@ def plugin(system: System) -> Shown:
         for label, optional in (("Required", False), ("Optional", True))
         if (chosen := [field for field in fields if field["required"] is not optional])
     ]
-    return {
-        "id": system.id,
-        "kind": system.kind.value,
-        "name": system.name,
-        "short_name": system.short_name,
-        "command": system.command,
-        "is_file_upload": system.file_upload,
-        "broken": system.broken,
-        "sections": sections,
-    }
+    return {**heading(system), "sections": sections}
 
 
 def _field(name: str, schema: Mapping[str, Any], system: System, *, required: bool) -> Shown:

@@ -1,10 +1,9 @@
 """Fixed lists: task statuses, verification statuses, phases, and the systems there are."""
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runner.engine.catalogue import System
 from runner.model.jobs import Kind
 from runner.model.platform import Meaning, Verification
 from runner.server.fields import Query
@@ -48,7 +47,8 @@ def phase_slug(named: str) -> str:
     return next((slug for slug, phase in PHASES.items() if phase["id"] == named), named)
 
 
-async def _tell(request: Request, entries: list[Shown]) -> Response:
+async def tell(request: Request, entries: list[Shown]) -> Response:
+    """Tell whoever may read what needs no look into the store."""
     await reading(request, lambda _c, _caller: None, Scope.READ)
     return reply({"results": entries})
 
@@ -56,14 +56,14 @@ async def _tell(request: Request, entries: list[Shown]) -> Response:
 async def list_task_statuses(request: Request) -> Response:
     """Tell the task statuses, perhaps those of one meaning."""
     meaning = Query(request).text("meaning")
-    return await _tell(
+    return await tell(
         request, [status for status in STATUSES.values() if meaning in (None, status["meaning"])]
     )
 
 
 async def list_verification_statuses(request: Request) -> Response:
     """Tell what scanners may say of a task."""
-    return await _tell(
+    return await tell(
         request, [{"id": one.value, "slug": one.value, "name": one.value.title()} for one in Verification]
     )
 
@@ -72,7 +72,7 @@ async def list_phases(request: Request) -> Response:
     """Tell the phases, perhaps the one of a name or slug."""
     query = Query(request)
     wanted = {"name": query.text("name"), "slug": query.text("slug")}
-    return await _tell(
+    return await tell(
         request,
         [
             phase
@@ -87,19 +87,22 @@ async def list_systems(request: Request) -> Response:
     query = Query(request)
     kind = query.choice("kind", Kind)
     query.done()
-    shown: list[dict[str, Any]] = [
-        {
-            "id": system.id,
-            "kind": system.kind.value,
-            "name": system.name,
-            "short_name": system.short_name,
-            "command": system.command,
-            "is_file_upload": system.file_upload,
-            "secrets": list(system.secrets),
-            "params": system.schema,
-            "broken": system.broken,
-        }
+    shown = [
+        {**heading(system), "secrets": list(system.secrets), "params": system.schema}
         for system in (await systems_of(request)).values()
         if kind in (None, system.kind)
     ]
-    return await _tell(request, shown)
+    return await tell(request, shown)
+
+
+def heading(system: System) -> Shown:
+    """What a connector is, whatever else is told of it."""
+    return {
+        "id": system.id,
+        "kind": system.kind.value,
+        "name": system.name,
+        "short_name": system.short_name,
+        "command": system.command,
+        "is_file_upload": system.file_upload,
+        "broken": system.broken,
+    }

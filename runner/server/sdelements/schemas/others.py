@@ -40,6 +40,17 @@ _PLUGIN_FIELD = thing(
     }
 )
 
+_HEADING = {
+    "id": TEXT,
+    "kind": enum(Kind),
+    "name": TEXT,
+    "short_name": TEXT,
+    "command": TEXT,
+    "is_file_upload": BOOLEAN,
+    "broken": MAYBE_TEXT,
+}
+"""What a connector is, in either list of them."""
+
 OTHERS: dict[str, Schema] = {
     "Error": thing({"detail": TEXT}),
     "FieldErrors": {"type": "object", "additionalProperties": {"anyOf": [TEXT, TEXTS]}},
@@ -47,28 +58,10 @@ OTHERS: dict[str, Schema] = {
     "TaskStatus": thing({"id": TEXT, "meaning": TEXT, "slug": TEXT, "name": TEXT, "icon": TEXT}),
     "VerificationStatus": thing({"id": TEXT, "slug": TEXT, "name": TEXT}),
     "Phase": thing({"id": TEXT, "name": TEXT, "slug": TEXT, "ordinal": INTEGER, "active": BOOLEAN}),
-    "System": thing(
-        {
-            "id": TEXT,
-            "kind": enum(Kind),
-            "name": TEXT,
-            "short_name": TEXT,
-            "command": TEXT,
-            "is_file_upload": BOOLEAN,
-            "secrets": TEXTS,
-            "params": OBJECT,
-            "broken": MAYBE_TEXT,
-        }
-    ),
+    "System": thing({**_HEADING, "secrets": TEXTS, "params": OBJECT}),
     "Plugin": thing(
         {
-            "id": TEXT,
-            "kind": enum(Kind),
-            "name": TEXT,
-            "short_name": TEXT,
-            "command": TEXT,
-            "is_file_upload": BOOLEAN,
-            "broken": MAYBE_TEXT,
+            **_HEADING,
             "sections": {
                 "type": "array",
                 "items": thing(
