@@ -31,6 +31,7 @@ from runner.store.people import account_page
 from runner.store.vault import KEY_FILE, Vault
 
 _PAGE = 1000
+_LONG_AGO = timedelta(days=7)  # when the schedule's clock begins, so that it has slots to go through
 
 
 @dataclass
@@ -71,6 +72,7 @@ class Stage:
     safety: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.clock = _Clock(datetime.now(UTC) - _LONG_AGO)
         self.state = self.home / "state"
         (self.state / "uploads").mkdir(parents=True)
         shutil.copyfile(self.daemons.empty_store, self.state / "runner.db")
@@ -129,18 +131,21 @@ class Stage:
 
     def fall_due(self, frequency: Frequency) -> list[Synced]:
         """Let a slot of a schedule come, and a daemon do what follows; the jobs it gave, twice asked."""
-        clock = _Clock(datetime.now(UTC) - timedelta(hours=2))
-        scheduler = Scheduler(SchedulerSettings().timetable(), self.database, clock=clock, wake=lambda: None)
+        scheduler = Scheduler(
+            SchedulerSettings().timetable(), self.database, clock=self.clock, wake=lambda: None
+        )
         values = {"frequency": frequency}
-        self.database.write(lambda c: connections.update(c, self.connection, values, now=clock()))
+        self.database.write(lambda c: connections.update(c, self.connection, values, now=self.clock()))
+        wanted = listing.Wanted(kinds=(Kind.LDAP,), automatic=True)
+        with self.database.read() as c:
+            before = {job.id for job in listing.page(c, wanted, Cut(limit=1000))}
         scheduler.tick()
-        clock.now += timedelta(hours=1)
+        self.clock.now += timedelta(hours=1)
         for _ in range(2):
             scheduler.tick()
         self._live()
-        wanted = listing.Wanted(kinds=(Kind.LDAP,), automatic=True)
         with self.database.read() as c:
-            found = [job.id for job in listing.page(c, wanted, Cut(limit=10))]
+            found = [job.id for job in listing.page(c, wanted, Cut(limit=1000)) if job.id not in before]
         return [self._ended(number) for number in found]
 
     def keep_server(self, name: str, settings: Mapping[str, str]) -> int:

@@ -1,21 +1,16 @@
 """The directory's people at the platform, with OpenLDAP: by real daemons, workers and searches."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner.conformance.daemons import Daemons
-from runner.directory.access import Access, Security, parse_servers
-from runner.directory.ldap import LdapDirectory
-from runner.directory.opening import opened
 from runner.directory.port import Edit, Modification
 from runner.model.changes import ChangeState
-from runner.model.jobs import Frequency
-from runner.model.network import Network
 from runner.store.accounts import Role
+from tests.integration.directory.clubs import slapd_administrator
 from tests.integration.directory.stage import Stage
 from tests.servers import fault_proxy, slapd
 from tests.servers.fault_proxy import Fault
@@ -34,20 +29,6 @@ def dn(uid: str) -> str:
 def some(number: int) -> list[str]:
     """That many log-in names."""
     return [f"u{each}" for each in range(number)]
-
-
-@contextmanager
-def administrator(server: SlapdServer) -> Iterator[LdapDirectory]:
-    """The directory, to change things in."""
-    wanted = Access(
-        servers=parse_servers(f"127.0.0.1:{server.port}", Security.CLEAR),
-        security=Security.CLEAR,
-        bind_dn=slapd.ADMIN,
-        password=slapd.ADMIN_PASSWORD,
-        network=Network(),
-    )
-    with opened(wanted) as directory:
-        yield directory
 
 
 @pytest.fixture
@@ -108,14 +89,6 @@ def test_a_first_sync_makes_accounts_and_a_second_finds_nothing(new_stage: Calla
     assert stage.sync().message == "Nothing to change."
 
 
-def test_a_slot_of_its_schedule_runs_it(new_stage: Callable[..., Stage]) -> None:
-    """A connection that is due by its frequency is synchronised by itself, once for the slot."""
-    stage = new_stage(*small())
-    (done,) = stage.fall_due(Frequency.HOURLY)
-    assert done.outcome == "succeeded", done.message
-    assert stage.active() == ["ada@example.com", "bob@example.com", "cem@example.com"]
-
-
 @pytest.mark.parametrize("by", ["id", "name"])
 def test_a_server_kept_here_gives_its_log_in(
     new_stage: Callable[..., Stage], slapd_server: SlapdServer, by: str
@@ -156,7 +129,7 @@ def test_renamed_and_moved_people_keep_their_accounts(
     stage = new_stage(*small((f"ou=far,{slapd.BASE}", {"objectClass": ["organizationalUnit"], "ou": "far"})))
     stage.succeed()
     before = stage.people()["ada@example.com"]["id"]
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         directory.modify(dn("ada"), [Modification(Edit.REPLACE, "mail", ["ada.roe@example.com"])])
         moved = directory.move(dn("ada"), rdn="uid=ada2", parent=f"ou=far,{slapd.BASE}")
         # Not every server follows a move in its lists of members.
@@ -172,11 +145,11 @@ def test_who_leaves_and_returns_is_deactivated_and_active_again(
     """Out of all mapped groups: inactive. Back in one: active, with the memberships of now."""
     stage = new_stage(*small())
     stage.succeed()
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         directory.modify(DEVS, [Modification(Edit.DELETE, "member", [dn("ada")])])
     assert stage.succeed() == ["deactivate ada@example.com"]
     assert stage.succeed() == []
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         directory.modify(OPS, [Modification(Edit.ADD, "member", [dn("ada")])])
     assert sorted(stage.succeed()) == [
         "activate ada@example.com",
@@ -191,7 +164,7 @@ def test_who_is_deleted_in_the_directory_is_deactivated(
     """Gone altogether, while the group still has the dangling name."""
     stage = new_stage(*small())
     stage.succeed()
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         directory.delete(dn("ada"))
     done = stage.sync()
     assert done.told() == ["deactivate ada@example.com"]
@@ -204,7 +177,7 @@ def test_without_deactivation_leavers_lose_their_groups_only(
     """They keep their account, and the check says so."""
     stage = new_stage(*small(), deactivation=False)
     stage.succeed()
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         directory.modify(DEVS, [Modification(Edit.DELETE, "member", [dn("ada")])])
     assert stage.succeed() == ["remove_member ada@example.com G1"]
     assert "ada@example.com" in stage.active()
@@ -223,7 +196,7 @@ def test_the_two_flags_tell_leavers_apart(
     """One is for who is gone from the directory, one for who is only gone from the groups."""
     stage = new_stage(*small(), deactivation=False, **{flag: True})
     stage.succeed()
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         directory.modify(DEVS, [Modification(Edit.DELETE, "member", [dn("ada")])])
         directory.delete(dn("cem"))
     told = {line.split()[1]: line.split()[0] for line in stage.succeed()}
@@ -274,7 +247,7 @@ def test_a_group_that_outgrows_a_range_keeps_its_members(
         stage.set(ldap_server=f"127.0.0.1:{proxy.port}")
         stage.succeed()
         assert len(stage.members("G1")) == 1498
-        with administrator(slapd_server) as directory:
+        with slapd_administrator(slapd_server) as directory:
             more = [dn(uid) for uid in some(number)[1498:]]
             directory.modify(DEVS, [Modification(Edit.ADD, "member", more)])
         done = stage.succeed()
@@ -346,14 +319,14 @@ def test_nobody_is_taken_over(new_stage: Callable[..., Stage], slapd_server: Sla
     assert people["cem@example.com"]["id"] == ordinary
     assert not people["ada@example.com"]["directory_id"]
     # Dia gives herself Cem's address; it is his already.
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         directory.modify(dn("dia"), [Modification(Edit.REPLACE, "mail", ["cem@example.com"])])
         directory.modify(DEVS, [Modification(Edit.ADD, "member", [dn("dia")])])
     done = stage.sync()
     assert done.told() == []
     assert "cem@example.com: several people in the directory have this address" in done.message
     # Cem leaves, Dia still has the address: it opens nothing.
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         directory.delete(dn("cem"))
     done = stage.sync()
     assert done.told() == ["deactivate cem@example.com"]
@@ -367,7 +340,7 @@ def test_superusers_are_not_locked_out(new_stage: Callable[..., Stage], slapd_se
     stage.database.write(
         lambda c: c.exec_driver_sql("UPDATE users SET is_superuser = 1 WHERE email = 'ada@example.com'")
     )
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         directory.delete(dn("ada"))
     assert stage.succeed() == []
     assert "ada@example.com" in stage.active()
@@ -403,7 +376,7 @@ def test_one_person_can_be_synchronised_at_once(
         "add_member bob@example.com G2",
     ]
     stage.succeed()
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         for uid in ("ada", "cem"):
             directory.delete(dn(uid))
     assert stage.succeed(only="ada@example.com") == ["deactivate ada@example.com"]
@@ -510,7 +483,7 @@ def test_too_many_leavers_stop_the_run_before_its_first_write(
     people = [person(uid) for uid in some(number)]
     stage = new_stage(*people, group("devs", [dn(uid) for uid in some(number)]), mappings={"devs": 1})
     stage.succeed()
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         gone = [dn(uid) for uid in some(12)]
         directory.modify(DEVS, [Modification(Edit.DELETE, "member", gone)])
     done = stage.sync()
@@ -525,7 +498,7 @@ def test_a_run_can_be_taken_back(new_stage: Callable[..., Stage], slapd_server: 
     """Deactivated accounts are active again, memberships are back, what was made is inactive."""
     stage = new_stage(*small())
     first = stage.sync()
-    with administrator(slapd_server) as directory:
+    with slapd_administrator(slapd_server) as directory:
         directory.modify(DEVS, [Modification(Edit.ADD, "member", [dn("dia")])])
         directory.modify(DEVS, [Modification(Edit.DELETE, "member", [dn("ada"), dn("bob")])])
     second = stage.sync()

@@ -3,12 +3,8 @@
 from contextlib import ExitStack
 from typing import Any
 
-import pytest
-
-from tests.servers import slapd
 from tests.servers.pair import Over, Pair
 from tests.servers.rally import RallyServer
-from tests.servers.slapd import GROUPS, PEOPLE, SlapdServer, group, person
 from tests.servers.waiting import until
 
 SEED = {
@@ -59,50 +55,3 @@ def test_the_documented_alm_connection_is_worked_off_from_here(pair: Pair) -> No
             assert run(over, place)["result_message"].startswith("Nothing to change.")
     finally:
         rally.close()
-
-
-@pytest.mark.xdist_group("slapd")
-def test_a_directory_is_synchronised_from_here(pair: Pair, slapd_server: SlapdServer) -> None:
-    """Who joins and who leaves becomes an account and a member over there; then nothing is left to do."""
-
-    def roll(*names: str) -> None:
-        people = [person(name, mail=f"{name}@example.com") for name in names]
-        slapd_server.reset([*people, group("devs", [f"uid={name},{PEOPLE}" for name in names])])
-
-    def accounts() -> dict[str, tuple[bool, list[str]]]:
-        found = over.call("GET", "users/")["results"]
-        return {
-            user["email"]: (user["is_active"], [one["name"] for one in user["groups"]])
-            for user in found
-            if not user["is_superuser"]
-        }
-
-    params = {
-        "ldap_server": f"127.0.0.1:{slapd_server.port}",
-        "ldap_method": "LDAP",
-        "bind_dn": slapd.READER,
-        "bind_password": slapd.READER_PASSWORD,
-        "group_base_dn": GROUPS,
-        "deactivation": True,
-    }
-    roll("ada", "bob")
-    with ExitStack() as stack:
-        stack.enter_context(pair.there.daemon())
-        over = pair.over()
-        stack.enter_context(pair.here.daemon())
-        place = over.connection("LDAP", kind="ldap", params=params)
-        devs = over.call("POST", "groups/", json={"name": "Developers"})["id"]
-        mapping = {"ldap_group": "devs", "sde_group": devs}
-        over.call("POST", f"connections/ldap/{place}/group-mappings/", json=mapping)
-        done = run(over, place, kind="ldap")
-        assert done["succeeded"], done["result_message"]
-        here = (True, ["Developers"])
-        assert accounts() == {"ada@example.com": here, "bob@example.com": here}
-        assert run(over, place, kind="ldap")["result_message"].startswith("Nothing to change.")
-        roll("ada", "cem")
-        done = run(over, place, kind="ldap")
-        assert done["succeeded"], done["result_message"]
-        left = accounts()
-        assert (left["ada@example.com"], left["cem@example.com"]) == (here, here)
-        assert not left["bob@example.com"][0]
-        assert run(over, place, kind="ldap")["result_message"].startswith("Nothing to change.")
