@@ -82,12 +82,12 @@ class Planned(_Message):
     m: Literal["planned"] = "planned"
     rows: int = 0  # how many changes were told in all
     batch_size: int | None = None  # what apply() takes at once; None = it has none
-    undo: dict[str, Op] = {}  # how a creation is taken back, by kind
-    keeps: list[str] = []  # kinds of things whose links are kept
-    totals: dict[str, int] = {}
-    sentences: list[str] = []
-    warnings: list[str] = []  # what is said first
-    memory: dict[str, Any] = {}
+    undo: dict[str, Op] = Field(default_factory=dict)  # how a creation is taken back, by kind
+    keeps: list[str] = Field(default_factory=list)  # kinds of things whose links are kept
+    totals: dict[str, int] = Field(default_factory=dict)
+    sentences: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)  # what is said first
+    memory: dict[str, Any] = Field(default_factory=dict)
 
 
 class Outcomes(_Message):
@@ -129,7 +129,7 @@ class LogLine(_Message):
 
     m: Literal["log"] = "log"
     event: str
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = Field(default_factory=dict)
 
 
 class Failed(_Message):

@@ -7,6 +7,7 @@ what a gauge was an hour ago is nobody's state to keep.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client import disable_created_metrics as _without_created
@@ -150,6 +151,9 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self._counters: dict[str, Counter] = {}
         self._histograms: dict[str, Histogram] = {}
+        # To look a series up in the library costs more than to count: it locks and spells the labels.
+        self._series: dict[tuple[str, ...], Any] = {}
+        self._expected: set[str] = set()
         for name, metric in CATALOGUE.items():
             if metric.type is Type.COUNTER:
                 self._counters[name] = Counter(name, metric.help, metric.labels, registry=self._registry)
@@ -160,21 +164,31 @@ class Metrics:
 
     def count(self, name: str, number: float = 1, /, **labels: str) -> None:
         """Add to a counter of the catalogue."""
-        counter = self._counters[name]
-        (counter.labels(**labels) if labels else counter).inc(number)
+        self._one(self._counters, name, labels).inc(number)
 
     def expect(self, system: str) -> None:
         """Begin the series of a system at 0: what is first seen at 1 didn't grow, for Prometheus."""
+        if system in self._expected:
+            return
         for name, metric in CATALOGUE.items():
             if metric.type is Type.COUNTER and metric.labels == ("system",):
                 self._counters[name].labels(system=system)
         for reason in Reason:
             self._counters["runner_jobs_finished_total"].labels(system, "failed", reason.value)
+        self._expected.add(system)
 
     def observe(self, name: str, seconds: float, /, **labels: str) -> None:
         """Add an observation to a histogram of the catalogue."""
-        histogram = self._histograms[name]
-        (histogram.labels(**labels) if labels else histogram).observe(max(0.0, seconds))
+        self._one(self._histograms, name, labels).observe(max(0.0, seconds))
+
+    def _one(self, metrics: Mapping[str, Any], name: str, labels: Mapping[str, str]) -> Any:
+        """The one series of a metric."""
+        key = (name, *labels, *labels.values())
+        series = self._series.get(key)
+        if series is None:
+            metric = metrics[name]
+            series = self._series[key] = metric.labels(**labels) if labels else metric
+        return series
 
     def expose(self, gauges: Gauges) -> bytes:
         """All metrics in Prometheus' text format, with ``gauges`` as they are now."""

@@ -45,7 +45,7 @@ class Naming:
         opened = self.vault.open(params)
         if connection.kind is Kind.DATASYNC and "jobInfo" in opened:
             opened = self._with_providers(opened)
-        return replace(connection, params=opened)
+        return connection if opened == connection.params else replace(connection, params=opened)
 
     def _with_providers(self, given: Mapping[str, Any]) -> dict[str, Any]:
         job = given.get("jobInfo")

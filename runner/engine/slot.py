@@ -259,7 +259,7 @@ class Slot(threading.Thread):
             unwanted = remote_jobs.unwanted(claim, self._engine.surroundings)
             if unwanted is not None:
                 return unwanted
-            claim = replace(claim, connection=declared.resolved(stored, systems))
+            claim = claim.on(declared.resolved(stored, systems))
             talk = self._talk(claim, self._engine.settings.engine.job_timeout)
             attempt = Attempt(claim, talk, self._engine.surroundings)
             return attempt.run()
@@ -330,7 +330,7 @@ class Slot(threading.Thread):
             memory_text=f"{memory // 2**20} MiB",
         )
         # Only here, for this run, are its secrets open.
-        claim = replace(claim, connection=self._engine.completed(claim.connection))
+        claim = claim.on(self._engine.completed(claim.connection))
         return Talk(
             claim, self._ready_worker(), around=self._engine.surroundings, budget=budget, wake=self._wake
         )

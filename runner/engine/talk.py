@@ -5,7 +5,7 @@ here; what is the run's business is handed on.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -84,7 +84,7 @@ class Talk:
         self, claim: Claim, worker: Worker, *, around: Surroundings, budget: Budget, wake: Wake
     ) -> None:
         # From here on, for the run's own time: secrets that are kept at home are never stored.
-        self._claim = claim = replace(claim, connection=around.remotes.at_home(claim.connection))
+        self._claim = claim = claim.on(around.remotes.at_home(claim.connection))
         self.remote = remote_platform(claim, around)
         self._worker = worker
         self._around = around

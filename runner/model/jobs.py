@@ -4,7 +4,7 @@ Sources: the SD Elements API's jobs and connections. Its ``ready`` means "finish
 ``succeeded`` is half of an outcome; inside, a job has a state and an outcome.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -115,3 +115,7 @@ class Claim:
     project: dict[str, Any] | None
     upload: dict[str, Any] | None  # path, name, size in bytes
     memory: dict[str, Any]  # what the connection's last runs remembered
+
+    def on(self, connection: Connection) -> "Claim":
+        """The claim with its connection as it is for the run."""
+        return self if connection is self.connection else replace(self, connection=connection)

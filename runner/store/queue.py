@@ -250,13 +250,18 @@ One of a remote server is inaccessible to that server, and we are its agent.
 """
 
 
+_any_running = Prepared(sa.select(jobs.c.id).where(jobs.c.state == RUNNING).limit(1))
+_any_to_take = Prepared(
+    sa.select(jobs.c.id)
+    .join(connections, connections.c.id == jobs.c.connection_id)
+    .where(jobs.c.state == PENDING, HERE, *ADMITTED)
+    .limit(1)
+)
+
+
 def anything_to_take(c: sa.Connection, *, frozen: bool) -> bool:
     """Whether any job runs, or will be taken without a person's doing: none is while it is paused."""
-    if c.execute(sa.select(jobs.c.id).where(jobs.c.state == RUNNING).limit(1)).first() is not None:
-        return True
-    waiting = sa.select(jobs.c.id).join(connections, connections.c.id == jobs.c.connection_id)
-    found = c.execute(waiting.where(jobs.c.state == PENDING, HERE, *ADMITTED).limit(1), {"b_frozen": frozen})
-    return found.first() is not None
+    return bool(_any_running.rows(c, {}) or _any_to_take.rows(c, {"b_frozen": frozen}))
 
 
 def open_count(c: sa.Connection) -> dict[State, int]:
