@@ -352,7 +352,7 @@ class Daemon:
         """
         self.scheduler.tick()
         self.remotes.poll_once()
-        while not self._signals and not self.engine.idle():
+        while not self._signals and (not self.engine.idle() or self.scheduler.go_on()):
             self._signalled.wait(_POLL)
         if not self._signals:
             self.remotes.stop(deadline=self.settings.engine.drain_deadline.total_seconds())

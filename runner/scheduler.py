@@ -5,6 +5,9 @@ due, adds a job for each slot and says when the connection is due next, two thou
 one write. Nothing is kept in memory, so a restart costs nothing, and what fell due meanwhile is
 due at the next tick, once. A connection whose scheduled job still waits gets no second one.
 
+Collections of datasync jobs are looked after in passing: those that are due begin, and a run whose
+job has ended goes on with its next.
+
 The wall clock is compared at each tick. Where it was put back, and where the timetable was
 changed, slots to come are computed anew; a slot that had its job gets no other.
 """
@@ -24,7 +27,8 @@ import structlog
 from runner.errors import StoreError
 from runner.metrics import Metrics
 from runner.model.calendar import Slots, Timetable
-from runner.store import accounts
+from runner.model.jobs import Frequency
+from runner.store import accounts, job_collections
 from runner.store import schedule as store
 from runner.store.database import Database
 from runner.store.schedule import Row
@@ -171,6 +175,8 @@ class Scheduler:
         with self._turn:
             now = self._clock()
             done = self._agree(now)
+            self._begin_collections(now)
+            self.go_on()
             with self._database.read() as c:
                 if not store.anything_to_do(c, now=now):
                     return done
@@ -198,6 +204,37 @@ class Scheduler:
             self._database.write(partial(_remember, text=text, now=now if put_back else None))
         self._agreed = True
         return done
+
+    def go_on(self) -> bool:
+        """Let collections' runs go on whose job has ended; whether there were any."""
+        began = False
+        with self._database.read() as c:
+            ready = job_collections.anything_ready(c)
+        while ready and not self._stopping:
+            ready = self._database.write(partial(job_collections.advance, now=self._clock()))
+            began = began or ready
+        if began:
+            self._wake()
+        return began
+
+    def _begin_collections(self, now: datetime) -> None:
+        with self._database.read() as c:
+            if not job_collections.anything_due(c, now=now):
+                return
+        if self._database.write(partial(self._begin_due, now=now)):
+            self._wake()
+
+    def _begin_due(self, c: sa.Connection, *, now: datetime) -> bool:
+        """Begin runs of the collections that are due, and say when they are next."""
+        began = False
+        for held in job_collections.due(c, now=now):
+            slots = self._timetable.slots(Frequency.MANUALLY, held.schedule, None)
+            assert slots is not None  # it has a cron expression
+            if held.next_run is not None:
+                user_id = accounts.find_service_account(c)
+                began |= job_collections.begin_slot(c, held, user_id=user_id, now=now)
+            job_collections.set_next(c, held.id, slots.after(now))
+        return began
 
     def _pages(self, page: "Callable[[sa.Connection, int], tuple[Ticked, int]]") -> Ticked:
         """Write page by page, by number, until one is empty."""
@@ -308,5 +345,6 @@ def _choose_later(c: sa.Connection, *, now: datetime, after: int) -> list[Row]:
 
 def _remember(c: sa.Connection, *, text: str, now: datetime | None) -> None:
     store.note_timetable(c, text)
+    job_collections.forget_slots(c)
     if now is not None:
         store.note_seen(c, now)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import structlog
 
 from runner.settings import Retention
-from runner.store import answers, job_log
+from runner.store import answers, job_collections, job_log
 from runner.store import retention as store
 from runner.store.database import Database
 
@@ -71,6 +71,7 @@ class Remover(threading.Thread):
         }
         self._repeat(store.remove_uploads)
         self._repeat(partial(job_log.remove, before=now - self.keep.logs, limit=store.BATCH))
+        self._repeat(partial(job_collections.remove_runs, before=now - self.keep.jobs, limit=store.BATCH))
         self._repeat(partial(answers.remove, before=now - _ANSWERS, limit=store.BATCH))
         if any(removed.values()):
             self._log.info("old_things_were_removed", **removed)

@@ -363,6 +363,56 @@ sa.Index("jobs_by_kind", jobs.c.kind, jobs.c.id)
 sa.Index("jobs_by_connection", jobs.c.connection_id, jobs.c.id)
 sa.Index("jobs_by_user", jobs.c.user_id, jobs.c.id, jobs.c.automatic)
 
+job_collections = sa.Table(
+    "job_collections",
+    metadata,
+    _key(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),  # JSON: as it came, but for its jobs
+    sa.Column("steps", sa.Text, nullable=False),  # JSON: its connections in their order
+    sa.Column("schedule", sa.Text),  # a cron expression; null = by hand
+    sa.Column("next_run", _Instant),
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("updated", _Instant, nullable=False),
+    sqlite_autoincrement=True,
+    comment="datasync jobs that run one after the other",
+)
+
+collection_runs = sa.Table(
+    "collection_runs",
+    metadata,
+    _key(),
+    sa.Column("collection_id", sa.ForeignKey("job_collections.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("preview", sa.Boolean, nullable=False),
+    sa.Column("user_id", sa.ForeignKey("users.id")),
+    sa.Column("triggered_by_id", sa.ForeignKey("users.id")),
+    sa.Column("slot", _Instant),  # the scheduled instant, on those that began by themselves
+    sa.Column("outcome", sa.Text),
+    sa.Column("message", sa.Text, nullable=False, server_default=""),
+    sa.Column("created", _Instant, nullable=False),
+    sa.Column("finished", _Instant),
+    sa.UniqueConstraint("collection_id", "slot"),
+    sqlite_autoincrement=True,
+)
+sa.Index("collection_runs_by_collection", collection_runs.c.collection_id, collection_runs.c.id)
+_partial("collection_runs_open", collection_runs.c.id, where=collection_runs.c.finished.is_(None))
+
+collection_steps = sa.Table(
+    "collection_steps",
+    metadata,
+    sa.Column(
+        "run_id",
+        sa.ForeignKey("collection_runs.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("connection_id", sa.ForeignKey("connections.id"), nullable=False),
+    sa.Column("aborts", sa.Boolean, nullable=False),  # a failure ends the run
+    sa.Column("job_id", _Id),  # no foreign key, it outlives its job; null = it hasn't begun
+    sqlite_with_rowid=False,
+    comment="what a run of a collection does one after the other",
+)
+
 answers = sa.Table(
     "answers",
     metadata,

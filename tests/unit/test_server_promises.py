@@ -29,6 +29,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "GroupID's password grant is e-mail and token.": (
         f"{_SERVER}doors.py::test_one_user_comes_in_by_each_dialect",
     ),
+    "Collections of datasync jobs are kept and run as documented, and outlive the daemon.": (
+        "acceptance/test_datasync_collections.py::test_the_documented_requests",
+        "acceptance/test_datasync_collections.py::test_jobs_run_in_their_order_and_a_failure_does_what_is_asked",
+        "acceptance/test_datasync_collections.py::test_killed_at_its_commits_a_run_goes_on",
+    ),
     "There are no other passwords, no default credentials, and no sample in an installed service.": (
         f"{_SERVER}doors.py::test_nobody_comes_into_a_fresh_daemon",
         "packaging/test_package.py::test_no_sample_data_and_no_token_come_with_it",

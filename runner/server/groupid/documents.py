@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.model import datasync
+from runner.model.calendar import parse_cron
 from runner.secrets import MASK
 from runner.server.replies import Invalid
 from runner.store.vault import Vault
@@ -26,6 +27,34 @@ SERVER_OWNED = frozenset(
     }
 )
 """Fields of ``jobInfo`` that are ignored on input."""
+
+
+def columns(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The connection's columns that a document sets."""
+    info = document.get("jobInfo")
+    if not isinstance(info, Mapping):
+        raise Invalid({"jobInfo": ["This field is required."]})
+    name = str(info.get("name") or "").strip()
+    if not name:
+        raise Invalid({"jobInfo.name": ["This field may not be blank."]})
+    may_run = info.get("isEnable")
+    return {
+        "alias": name[:500],
+        "enabled": True if may_run is None else bool(may_run),
+        "schedule": schedule(info, "jobInfo.schedule"),
+    }
+
+
+def schedule(info: Mapping[str, Any], field: str) -> str | None:
+    """The schedule, if it is on; ``Invalid`` names the ``field``."""
+    text = str(info.get("schedule") or "").strip()
+    if not info.get("enabled") or text in {"", "0"}:
+        return None
+    try:
+        parse_cron(text)
+    except ValueError as error:
+        raise Invalid({field: [f"{error}."]}) from None
+    return text
 
 
 def prepared(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:

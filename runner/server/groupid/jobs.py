@@ -1,6 +1,5 @@
 """Datasync jobs: documents that are connections of the kind datasync."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.model import datasync
-from runner.model.calendar import parse_cron
 from runner.model.jobs import Kind
 from runner.server.auth import Caller
-from runner.server.body import read_body
+from runner.server.body import Body, read_body
 from runner.server.groupid import documents
 from runner.server.groupid.envelope import Deed, dialect, done, listed
 from runner.server.groupid.filters import Asked
@@ -21,7 +19,7 @@ from runner.server.sdelements import shapes
 from runner.server.sdelements.shapes import instant
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
-from runner.store import changes, listing, queue
+from runner.store import changes, job_collections, listing, queue
 from runner.store import connections as store
 from runner.store.accounts import Scope
 from runner.store.connections import Entry, Wanted
@@ -34,10 +32,16 @@ _MANY = 200  # runs, and jobs taken out at once
 
 def find(c: sa.Connection, job_id: int) -> Entry:
     """The job's connection; ``Refused`` if there is none."""
-    entry = store.get(c, job_id)
-    if entry is None or entry.connection.kind is not Kind.DATASYNC:
+    entry = find_or_none(c, job_id)
+    if entry is None:
         raise not_found()
     return entry
+
+
+def find_or_none(c: sa.Connection, job_id: int) -> Entry | None:
+    """The job's connection, if there is one."""
+    entry = store.get(c, job_id)
+    return entry if entry is not None and entry.connection.kind is Kind.DATASYNC else None
 
 
 def may_edit(caller: Caller) -> None:
@@ -55,41 +59,13 @@ def may_see(caller: Caller) -> None:
 # --- documents -------------------------------------------------------------------------------
 
 
-def _columns(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The connection's columns that a document sets."""
-    info = document.get("jobInfo")
-    if not isinstance(info, Mapping):
-        raise Invalid({"jobInfo": ["This field is required."]})
-    name = str(info.get("name") or "").strip()
-    if not name:
-        raise Invalid({"jobInfo.name": ["This field may not be blank."]})
-    may_run = info.get("isEnable")
-    return {
-        "alias": name[:500],
-        "enabled": True if may_run is None else bool(may_run),
-        "schedule": _schedule(info),
-    }
-
-
-def _schedule(info: Mapping[str, Any]) -> str | None:
-    """The schedule, if the document says that it is on."""
-    text = str(info.get("schedule") or "").strip()
-    if not info.get("enabled") or text in {"", "0"}:
-        return None
-    try:
-        parse_cron(text)
-    except ValueError as error:
-        raise Invalid({"jobInfo.schedule": [f"{error}."]}) from None
-    return text
-
-
 @dialect(Deed.CREATE)
 async def create_job(request: Request) -> Response:
     """Make a job of a document."""
     services, systems, body = services_of(request), dict(await systems_of(request)), await read_body(request)
     await reading(request, lambda _c, caller: may_edit(caller))
     document = body.object()
-    columns, params = _columns(document), documents.prepared(document, {})
+    columns, params = documents.columns(document), documents.prepared(document, {})
     system = systems.get(documents.DATASYNC)
     await in_thread(lambda: services.engine.validate(documents.DATASYNC, params))
 
@@ -120,7 +96,7 @@ async def update_job(request: Request) -> Response:
 
     entry = await reading(request, look)
     document = body.object()
-    columns = _columns(document)
+    columns = documents.columns(document)
     params = documents.prepared(document, services.vault.open(entry.connection.params))
     await in_thread(lambda: services.engine.validate(documents.DATASYNC, params))
     columns["params"] = documents.sealed(params, services.vault)
@@ -140,12 +116,13 @@ async def show_details(request: Request) -> Response:
 
     def work(c: sa.Connection, caller: Caller) -> dict[str, Any]:
         may_see(caller)
-        return _shown(c, find(c, request.path_params["job_id"]))
+        return shown(c, find(c, request.path_params["job_id"]))
 
     return listed(await reading(request, work))
 
 
-def _shown(c: sa.Connection, entry: Entry) -> dict[str, Any]:
+def shown(c: sa.Connection, entry: Entry) -> dict[str, Any]:
+    """A job's document as it came, with what is known of its runs."""
     return {"isTemplate": False, **documents.shown(entry.connection.params, _info(c, entry))}
 
 
@@ -180,15 +157,19 @@ async def list_jobs(request: Request) -> Response:
     def work(c: sa.Connection, caller: Caller) -> tuple[list[dict[str, Any]], int]:
         may_see(caller)
         asked = Asked.read(body.object())
-        infos = [
-            {**_given(entry), **_info(c, entry)}
-            for entry in store.page(c, Wanted(kinds=(Kind.DATASYNC,)), Cut(limit=_ALL))
-        ]
+        infos = [{**_given(entry), **_info(c, entry)} for entry in _alone(c)]
         found = asked.chosen(infos)
         return asked.page(found), len(found)
 
     data, count = await reading(request, work)
     return listed(data, count)
+
+
+def _alone(c: sa.Connection) -> list[Entry]:
+    """The jobs that aren't a collection's."""
+    inside = job_collections.members(c)
+    found = store.page(c, Wanted(kinds=(Kind.DATASYNC,)), Cut(limit=_ALL))
+    return [entry for entry in found if entry.connection.id not in inside]
 
 
 def _given(entry: Entry) -> dict[str, Any]:
@@ -202,8 +183,7 @@ async def list_names(request: Request) -> Response:
 
     def work(c: sa.Connection, caller: Caller) -> list[dict[str, str]]:
         may_see(caller)
-        found = store.page(c, Wanted(kinds=(Kind.DATASYNC,)), Cut(limit=_ALL))
-        return [{"name": entry.connection.alias, "type": "1"} for entry in found]
+        return [{"name": entry.connection.alias, "type": "1"} for entry in _alone(c)]
 
     return reply(await reading(request, work))
 
@@ -212,13 +192,13 @@ async def list_names(request: Request) -> Response:
 async def delete_jobs(request: Request) -> Response:
     """Take jobs out of use; their history stays."""
     services = services_of(request)
-    given = request.query_params.getlist("jobids")
 
     def delete(c: sa.Connection, caller: Caller) -> None:
         may_edit(caller)
-        if not given or len(given) > _MANY or not all(text.isdecimal() and len(text) < 19 for text in given):  # noqa: PLR2004 - digits of the largest id
-            raise Invalid({"jobids": ["Name the jobs: ?jobids=1&jobids=2."]})
-        wanted = sorted({int(text) for text in given})
+        wanted, inside = named(request, most=_MANY), job_collections.members(c)
+        for job_id in wanted:
+            if job_id in inside:
+                raise conflict(f"Job {job_id} is one of collection {inside[job_id]}; take it out there.")
         waiting = {job_id: store.open_jobs(c, find(c, job_id).connection.id) for job_id in wanted}
         if any("running" in jobs.values() for jobs in waiting.values()):
             raise conflict("One of the jobs is running; cancel it first.")
@@ -232,6 +212,14 @@ async def delete_jobs(request: Request) -> Response:
     return done(Deed.DELETE)
 
 
+def named(request: Request, *, most: int) -> list[int]:
+    """The ids that ``?jobids=1&jobids=2`` names."""
+    given = request.query_params.getlist("jobids")
+    if not given or len(given) > most or not all(text.isdecimal() and len(text) < 19 for text in given):  # noqa: PLR2004 - digits of the largest id
+        raise Invalid({"jobids": ["Name them: ?jobids=1&jobids=2."]})
+    return sorted({int(text) for text in given})
+
+
 # --- runs --------------------------------------------------------------------------------------
 
 
@@ -239,9 +227,7 @@ async def delete_jobs(request: Request) -> Response:
 async def run_job(request: Request) -> Response:
     """Queue a run, or with ``preview`` a plan that nothing is written of; ``data`` is the run's id."""
     services, body = services_of(request), await read_body(request)
-    preview = body.object().get("preview", False)
-    if not isinstance(preview, bool):
-        raise Invalid({"preview": ["Must be a valid boolean."]})
+    preview = wants_preview(body)
 
     def work(c: sa.Connection, caller: Caller) -> int:
         entry = find(c, request.path_params["job_id"])
@@ -263,6 +249,14 @@ async def run_job(request: Request) -> Response:
     return done(Deed.OTHER, run)
 
 
+def wants_preview(body: Body) -> bool:
+    """Whether a body asks for a plan only."""
+    preview = body.object().get("preview", False)
+    if not isinstance(preview, bool):
+        raise Invalid({"preview": ["Must be a valid boolean."]})
+    return preview
+
+
 def _runs(c: sa.Connection, job_id: int, *, limit: int, previews: bool = False) -> list[JobView]:
     wanted = listing.Wanted(kinds=(Kind.DATASYNC,), connection_id=job_id, previews=previews)
     return listing.page(c, wanted, Cut(limit=limit))
@@ -275,12 +269,13 @@ async def list_runs(request: Request) -> Response:
     def work(c: sa.Connection, caller: Caller) -> list[dict[str, Any]]:
         may_see(caller)
         entry = find(c, request.path_params["job_id"])
-        return [_run(view) for view in _runs(c, entry.connection.id, limit=_MANY, previews=True)]
+        return [told_run(view) for view in _runs(c, entry.connection.id, limit=_MANY, previews=True)]
 
     return listed(await reading(request, work))
 
 
-def _run(view: JobView) -> dict[str, Any]:
+def told_run(view: JobView) -> dict[str, Any]:
+    """One run of a job."""
     return {
         "runId": view.id,
         "state": view.state,
@@ -306,7 +301,7 @@ async def show_log(request: Request) -> Response:
             raise not_found()
         found = changes.journal(c, view.id, after=0, limit=_ALL)
         return {
-            **_run(view),
+            **told_run(view),
             "changes": [
                 {
                     "sequence": change.sequence,

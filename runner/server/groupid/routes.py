@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from runner.server.groupid import jobs, tokens
+from runner.server.groupid import job_collections, jobs, tokens
 from runner.server.openapi import Operation, Schema, add, ref
 from runner.server.sdelements.schemas.parts import INTEGER, MAYBE_TEXT, OBJECT, TEXT, asked, thing
 
@@ -11,6 +11,9 @@ TOKEN = "/GroupIDSecurityService/connect/token"  # noqa: S105 - an address
 
 SCHEMAS: dict[str, Schema] = {
     "DataSyncDocument": asked({"jobInfo": OBJECT, "isTemplate": {"type": "boolean"}}, "jobInfo"),
+    "DataSyncCollection": asked(
+        {"jobCollectionInfo": OBJECT, "jobs": {"type": "array"}}, "jobCollectionInfo"
+    ),
     "DataSyncRun": asked({"preview": {"type": "boolean"}}),
     "DataSyncFilter": asked({"filterCriteria": OBJECT, "SearchOption": OBJECT}),
     "DataSyncDone": thing(
@@ -29,6 +32,8 @@ SCHEMAS: dict[str, Schema] = {
 def add_groupid_routes(router: APIRouter) -> None:
     """Add all addresses."""
     one = f"{ROOT}/{{job_id:number}}/"
+    many = f"{ROOT}/Collections/"
+    collection = f"{many}{{collection_id:number}}/"
     for method, path, handler, what, body, answer, extension in (
         ("POST", f"{ROOT}/", jobs.create_job, "Make a datasync job", "DataSyncDocument", "Done", False),
         ("GET", f"{ROOT}/", jobs.list_jobs, "List datasync jobs; the filter is a body", None, "Data", False),
@@ -56,6 +61,62 @@ def add_groupid_routes(router: APIRouter) -> None:
             True,
         ),
         ("POST", f"{one}IgnoreScripts/", jobs.ignore_scripts, "Accept ignored code", None, "Done", True),
+        (
+            "POST",
+            many,
+            job_collections.create_collection,
+            "Make a collection of datasync jobs",
+            "DataSyncCollection",
+            "Done",
+            False,
+        ),
+        (
+            "PATCH",
+            many,
+            job_collections.update_collection,
+            "Replace a collection",
+            "DataSyncCollection",
+            "Done",
+            False,
+        ),
+        ("GET", many, job_collections.list_collections, "List collections", None, "Data", False),
+        ("DELETE", many, job_collections.delete_collections, "Remove collections", None, "Done", False),
+        (
+            "GET",
+            f"{many}Details/",
+            job_collections.list_members,
+            "List jobs of collections",
+            None,
+            "Data",
+            False,
+        ),
+        (
+            "GET",
+            f"{collection}Details/",
+            job_collections.show_collection,
+            "Show a collection",
+            None,
+            "Data",
+            False,
+        ),
+        (
+            "POST",
+            f"{collection}Run/",
+            job_collections.run_collection,
+            "Run or preview a collection's jobs, one after the other",
+            "DataSyncRun",
+            "Done",
+            True,
+        ),
+        (
+            "GET",
+            f"{collection}Runs/",
+            job_collections.list_runs,
+            "List a collection's runs",
+            None,
+            "Data",
+            True,
+        ),
     ):
         query = ("jobids",) if method == "DELETE" else ()
         add(

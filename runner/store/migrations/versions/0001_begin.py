@@ -517,6 +517,7 @@ def upgrade() -> None:
     )
     op.create_index("users_email", "users", [sa.text("lower(email)")], unique=True)
     _people()
+    _collections()
 
 
 def _people() -> None:
@@ -657,3 +658,74 @@ def _connectors() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("connectors_by_kind", "connectors", ["kind", "id"], unique=False)
+
+
+def _collections() -> None:
+    op.create_table(
+        "job_collections",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("steps", sa.Text(), nullable=False),
+        sa.Column("schedule", sa.Text(), nullable=True),
+        sa.Column("next_run", sa.BigInteger(), nullable=True),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("updated", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        comment="datasync jobs that run one after the other",
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "collection_runs",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("collection_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("preview", sa.Boolean(), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("triggered_by_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("slot", sa.BigInteger(), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("message", sa.Text(), server_default="", nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("finished", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["collection_id"], ["job_collections.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["triggered_by_id"],
+            ["users.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["users.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("collection_id", "slot"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("collection_runs_by_collection", "collection_runs", ["collection_id", "id"], unique=False)
+    op.create_index(
+        "collection_runs_open",
+        "collection_runs",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("finished IS NULL"),
+        postgresql_where=sa.text("finished IS NULL"),
+    )
+    op.create_table(
+        "collection_steps",
+        sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("connection_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("aborts", sa.Boolean(), nullable=False),
+        sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["connection_id"],
+            ["connections.id"],
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["collection_runs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "position"),
+        comment="what a run of a collection does one after the other",
+        sqlite_with_rowid=False,
+    )
