@@ -7,6 +7,7 @@ store them without parsing.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -163,11 +164,22 @@ def parse_from_worker(raw: bytes) -> FromWorker:
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_text = json.encoder.encode_basestring  # a string as JSON
 
 
 def encode(m: str, **fields: Any) -> bytes:
     """One message as bytes. ``m`` names it; JSON has what the other side validates."""
     return _encode({"m": m, **fields}).encode()
+
+
+def encode_apply(changes: Iterable[Any]) -> bytes:
+    """The message that has changes made. They are rows of the store: JSON in them is passed on as it is."""
+    rows = [
+        f'{{"sequence":{row.sequence},"op":"{row.op}","kind":{_text(row.kind)},"key":{_text(row.key)},'
+        f'"subject":{_text(row.subject)},"before":{row.before or "null"},"after":{row.after or "null"}}}'
+        for row in changes
+    ]
+    return f'{{"m":"apply","changes":[{",".join(rows)}]}}'.encode()
 
 
 def parse_from_main(raw: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,12 +16,12 @@ import sqlalchemy as sa
 from runner.engine.ledger import Ledger
 from runner.engine.talk import PAGE, Surroundings, Talk, out_of_turn
 from runner.errors import Internal, Refused
-from runner.messages import OutcomeRow, Outcomes, PlanRow, encode
+from runner.messages import OutcomeRow, Outcomes, PlanRow, encode_apply
 from runner.model.changes import ASSIGNED, ChangeState, StoredChange, Target
 from runner.model.jobs import Job
 from runner.sdelements.platform import Known, Platform
 from runner.store import changes, platform
-from runner.store.values import from_json
+from runner.store.values import from_json, to_json
 
 
 class Making:
@@ -46,15 +47,15 @@ class Making:
             after = 0
             while page := self._page(destructive=destructive, after=after):
                 after = page[-1].sequence
-                for target, group in groupby(page, key=lambda change: change.target):
-                    if target is Target.PLATFORM:
+                for target, group in groupby(page, key=attrgetter("target")):
+                    if target == Target.PLATFORM:
                         self._ledger.flush()
-                        self._on_platform(list(group))
+                        self._on_platform([changes.stored(row) for row in group])
                     else:
                         self._outside(list(group), batch_size)
         self._ledger.flush()
 
-    def _page(self, *, destructive: bool, after: int) -> list[StoredChange]:
+    def _page(self, *, destructive: bool, after: int) -> list[Any]:
         with self._around.database.read() as c:
             return changes.page(c, self._job.id, destructive=destructive, after=after, limit=PAGE)
 
@@ -73,6 +74,7 @@ class Making:
                 connection_id=self._job.connection_id,
                 now=now,
                 assigned=self._assigned,
+                refers=bool(self._wanted),
             )
             cleaned = [self._talk.cleaner.outcome(row) for row in outcomes]
             self._ledger.settle(c, cleaned)
@@ -89,39 +91,44 @@ class Making:
     def _resolved(self, row: StoredChange, known: Known) -> StoredChange:
         """A change with what the server gave to earlier ones filled in."""
         assigned = {**self._assigned, **known}
-        why = platform.missing(row.after, assigned)
+        why = platform.missing(platform.references(row.after), assigned)
         if why is not None:
             raise Refused(why)
         return replace(row, after=platform.resolve(row.after, assigned))
 
-    def _outside(self, rows: list[StoredChange], batch_size: int | None) -> None:
+    def _outside(self, rows: list[Any], batch_size: int | None) -> None:
         if batch_size is None:
             msg = "The plan has changes for the outside system, but its connector has no apply()."
             raise Internal(msg)
         for batch in self._batches(rows, batch_size):
             self._ledger.flush(intend=[row.sequence for row in batch])
-            self._talk.send(encode("apply", changes=[self._sent(row) for row in batch]))
+            self._talk.send(encode_apply(batch))
             self._await_outcomes(batch)
 
-    def _batches(self, rows: Sequence[StoredChange], size: int) -> Iterator[list[StoredChange]]:
+    def _batches(self, rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
         """Batches of ``size``, none with a change that refers to what another of it will be given."""
-        batch: list[StoredChange] = []
+        if not self._wanted:
+            for first in range(0, len(rows), size):
+                yield rows[first : first + size]
+            return
+        batch: list[Any] = []
         named: set[tuple[str, str]] = set()
         for row in rows:
-            wanted = platform.references(row.after) if self._wanted else ()
+            wanted = platform.references(from_json(row.after)) if ASSIGNED in (row.after or "") else ()
             if batch and (len(batch) == size or not named.isdisjoint(wanted)):
                 yield batch
                 batch, named = [], set()
-            missing = platform.missing(row.after, self._assigned) if wanted else None
+            missing = platform.missing(wanted, self._assigned)
             if missing is not None:
                 self._ledger.note([OutcomeRow(row.sequence, ChangeState.SKIPPED, missing, None)])
             else:
-                batch.append(row)
+                after = platform.resolve(from_json(row.after), self._assigned) if wanted else None
+                batch.append(row._replace(after=to_json(after)) if wanted else row)
                 named.add((row.kind, row.key))
         if batch:
             yield batch
 
-    def _await_outcomes(self, batch: list[StoredChange]) -> None:
+    def _await_outcomes(self, batch: Sequence[Any]) -> None:
         known = {row.sequence for row in batch}
         while True:
             message = self._talk.receive()
@@ -134,21 +141,10 @@ class Making:
             if message.last:
                 return
 
-    def _keep_assigned(self, batch: Sequence[StoredChange], outcomes: Sequence[OutcomeRow]) -> None:
+    def _keep_assigned(self, batch: Sequence[Any], outcomes: Sequence[OutcomeRow]) -> None:
         if not self._wanted:
             return
         named = {row.sequence: (row.kind, row.key) for row in batch}
         for outcome in outcomes:
             if outcome.assigned is not None and named[outcome.sequence] in self._wanted:
                 self._assigned[named[outcome.sequence]] = from_json(outcome.assigned)
-
-    def _sent(self, row: StoredChange) -> dict[str, Any]:
-        return {
-            "sequence": row.sequence,
-            "op": row.op.value,
-            "kind": row.kind,
-            "key": row.key,
-            "subject": row.subject,
-            "before": row.before,
-            "after": platform.resolve(row.after, self._assigned) if self._wanted else row.after,
-        }

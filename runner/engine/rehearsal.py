@@ -5,6 +5,8 @@ be weeks old. So its preview looks at what is there now. Outside only the connec
 knows what it would leave alone, and it is asked by the revert itself.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from runner.engine.ledger import Ledger
@@ -20,7 +22,7 @@ def rehearse(job: Job, *, talk: Talk, ledger: Ledger, around: Surroundings) -> N
         after = 0
         while page := _page(job, around, destructive=destructive, after=after):
             after = page[-1].sequence
-            rows = [row for row in page if row.target is Target.PLATFORM]
+            rows = [changes.stored(row) for row in page if row.target == Target.PLATFORM]
             if talk.remote is not None:
                 ledger.note(talk.remote.conflicts(rows))
             elif rows:
@@ -28,7 +30,7 @@ def rehearse(job: Job, *, talk: Talk, ledger: Ledger, around: Surroundings) -> N
     ledger.flush()
 
 
-def _page(job: Job, around: Surroundings, *, destructive: bool, after: int) -> list[StoredChange]:
+def _page(job: Job, around: Surroundings, *, destructive: bool, after: int) -> list[Any]:
     with around.database.read() as c:
         return changes.page(c, job.id, destructive=destructive, after=after, limit=PAGE)
 

@@ -25,6 +25,14 @@ NOT_MADE = "not made before the run ended"
 # A resumed run plans such a change anew: to count it as left alone would contradict that.
 _counted = sa.or_(changes.c.state != sa.literal_column("'skipped'"), changes.c.error != NOT_MADE)
 
+# Looked up in a dictionary, a member or its value costs a tenth of what its class takes.
+_TARGETS = {member.value: member for member in Target}
+_OPS = {member.value: member for member in Op}
+_STATES = {member.value: member for member in ChangeState}
+_VALUES: dict[Target | Op | ChangeState, str] = {
+    member: member.value for enum in (Target, Op, ChangeState) for member in enum
+}
+
 _insert = Prepared(sa.insert(changes))
 
 
@@ -51,8 +59,8 @@ def add_plan(
             {
                 **common,
                 "sequence": row.sequence,
-                "target": row.target.value,
-                "op": row.op.value,
+                "target": _VALUES[row.target],
+                "op": _VALUES[row.op],
                 "destructive": row.op in DESTRUCTIVE,
                 "kind": row.kind,
                 "key": row.key,
@@ -216,10 +224,13 @@ _page = Prepared(
 )
 
 
-def page(c: sa.Connection, job_id: int, *, destructive: bool, after: int, limit: int) -> list[StoredChange]:
-    """The next planned changes in the order in which they are made, from sequence ``after`` on."""
+def page(c: sa.Connection, job_id: int, *, destructive: bool, after: int, limit: int) -> list[Any]:
+    """The next planned changes in the order in which they are made, from sequence ``after`` on.
+
+    Rows of the table: what is only passed on needn't be understood; ``stored`` makes a value of one.
+    """
     values = {"b_job": job_id, "b_after": after, "b_destructive": destructive, "b_limit": limit}
-    return [stored(row) for row in _page.rows(c, values)]
+    return _page.rows(c, values)
 
 
 def intended(c: sa.Connection, job_id: int, *, after: int, limit: int) -> list[StoredChange]:
@@ -256,12 +267,6 @@ def journal(c: sa.Connection, job_id: int, *, after: int, limit: int) -> list[St
         .limit(limit)
     )
     return [stored(row) for row in rows]
-
-
-# Looked up in a dictionary, a member costs a tenth of what its class takes.
-_TARGETS = {member.value: member for member in Target}
-_OPS = {member.value: member for member in Op}
-_STATES = {member.value: member for member in ChangeState}
 
 
 def stored(row: Any) -> StoredChange:
@@ -319,7 +324,7 @@ def settle(c: sa.Connection, job_id: int, outcomes: Iterable[OutcomeRow], *, now
                 "b_job": job_id,
                 "b_first": first,
                 "b_last": last,
-                "b_state": state.value,
+                "b_state": _VALUES[state],
                 "b_error": message,
                 "b_assigned": assigned,
                 "b_now": micros,

@@ -5,7 +5,7 @@ writes of a plan, a batch at a time, in the transaction that settles their rows.
 was read is skipped and named, never overwritten.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
@@ -103,8 +103,12 @@ def apply(
     now: datetime,
     assigned: Assigned,
     connection_id: int | None = None,
+    refers: bool = True,
 ) -> list[OutcomeRow]:
-    """Make a batch of platform changes; tell the outcome of each, in the batch's order."""
+    """Make a batch of platform changes; tell the outcome of each, in the batch's order.
+
+    ``refers``: whether any change may refer to what an earlier one was given.
+    """
     writing = Writing(c, author, connection_id, to_micros(now))
     known = dict(assigned)
     outcomes = {outcome.sequence: outcome for outcome in _shielded(c, batch, author)}
@@ -116,15 +120,8 @@ def apply(
             text = f"The platform has nothing called {kind!r}."
             outcomes |= {row.sequence: failed(row, text) for row in rows}
             continue
-        lacking = {row.sequence: missing(row.after, known) for row in rows}
-        # What it refers to has failed or was left alone, and that is what counts.
-        outcomes |= {
-            row.sequence: OutcomeRow(row.sequence, ChangeState.SKIPPED, why, None)
-            for row in rows
-            if (why := lacking[row.sequence])
-        }
-        # Copies: this may be rolled back and run again, and then other ids are given.
-        rows = [_resolved(row, known) for row in rows if not lacking[row.sequence]]
+        if refers:
+            rows = list(_resolved(rows, known, outcomes))
         for row, outcome in zip(rows, handler(writing, rows), strict=True):
             outcomes[row.sequence] = outcome
             if outcome.assigned is not None:
@@ -144,8 +141,19 @@ def _shielded(c: sa.Connection, batch: Sequence[StoredChange], author: int | Non
     ]
 
 
-def _resolved(change: StoredChange, assigned: Assigned) -> StoredChange:
-    return replace(change, after=resolve(change.after, assigned)) if references(change.after) else change
+def _resolved(
+    rows: Sequence[StoredChange], known: Assigned, outcomes: dict[int, OutcomeRow]
+) -> Iterator[StoredChange]:
+    """The changes with what they refer to filled in; without those for which it is missing."""
+    for row in rows:
+        named = references(row.after)
+        why = missing(named, known)
+        if why is not None:
+            # What it refers to has failed or was left alone, and that is what counts.
+            outcomes[row.sequence] = OutcomeRow(row.sequence, ChangeState.SKIPPED, why, None)
+        else:
+            # A copy: this may be rolled back and run again, and then other ids are given.
+            yield replace(row, after=resolve(row.after, known)) if named else row
 
 
 def resolve(value: Any, assigned: Assigned) -> Any:
@@ -160,9 +168,9 @@ def resolve(value: Any, assigned: Assigned) -> Any:
     return value
 
 
-def missing(value: Any, assigned: Assigned) -> str | None:
-    """What ``value`` refers to and was never given, as a sentence; None if all of it is known."""
-    for kind, key in references(value):
+def missing(named: Iterable[tuple[str, str]], assigned: Assigned) -> str | None:
+    """What is referred to and was never given, as a sentence; None if all of it is known."""
+    for kind, key in named:
         if (kind, key) not in assigned:
             return f"the {kind} {key} that it refers to was not made."
     return None
@@ -235,13 +243,23 @@ def _load(w: Writing, batch: Sequence[StoredChange]) -> dict[str, SimpleNamespac
             wanted.setdefault(int(number), []).append(task_id)
     found: dict[str, SimpleNamespace] = {}
     for project_id, task_ids in wanted.items():
-        query = sa.select(*(tasks.c[name] for name in _TASK_COLUMNS)).where(
-            tasks.c.project_id == project_id, tasks.c.task_id.in_(task_ids)
-        )
-        for values in w.c.execute(query):
-            row = SimpleNamespace(**dict(zip(_TASK_COLUMNS, values, strict=True)))
-            found[f"{project_id}-{row.task_id}"] = row
+        for first in range(0, len(task_ids), _AT_ONCE):
+            values = dict.fromkeys(_ASKED, "") | dict(
+                zip(_ASKED, task_ids[first : first + _AT_ONCE], strict=False)
+            )
+            for row in _some_tasks.rows(w.c, {**values, "b_project": project_id}):
+                found[f"{project_id}-{row.task_id}"] = SimpleNamespace(**row._asdict())
     return found
+
+
+_AT_ONCE = 500
+_ASKED = [f"b_{number}" for number in range(_AT_ONCE)]
+_some_tasks = Prepared(
+    sa.select(*(tasks.c[name] for name in _TASK_COLUMNS)).where(
+        tasks.c.project_id == sa.bindparam("b_project"),
+        tasks.c.task_id.in_([sa.bindparam(name) for name in _ASKED]),
+    )
+)
 
 
 _KNOWN: Mapping[str, frozenset[str]] = {
@@ -335,9 +353,8 @@ _update_task = Prepared(
         status_updated=sa.bindparam("b_status_updated"),
     )
 )
-_insert_note = Prepared(
-    sa.insert(notes).values({c.name: sa.bindparam(f"b_{c.name}") for c in notes.c if c.name != "id"})
-)
+_NOTE = {c.name: sa.bindparam(f"b_{c.name}", type_=c.type) for c in notes.c if c.name != "id"}
+_insert_note = Prepared(sa.insert(notes).values(_NOTE))
 
 
 def _note_row(w: Writing, task: int, note: Mapping[str, Any]) -> dict[str, Any]:
@@ -389,25 +406,21 @@ def _notes(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
         outcomes.append(done(change))
     # A batch adds or deletes, never both: what is destructive comes after all else.
     _delete_note.each(w.c, [{"b_task": task, "b_text": text} for task, text in unwanted])
-    written = _written(w, wanted)
-    fresh = [note for note in dict.fromkeys(wanted) if note not in written]
-    _insert_note.each(w.c, [_note_row(w, task, {"text": text}) for task, text in fresh])
+    _note_once.each(w.c, [_note_row(w, task, {"text": text}) for task, text in wanted])
     return outcomes
 
 
+_note_once = Prepared(
+    sa.insert(notes).from_select(
+        list(_NOTE),
+        sa.select(*_NOTE.values()).where(
+            ~sa.exists().where(notes.c.task == _NOTE["task"], notes.c.text == _NOTE["text"])
+        ),
+    )
+)
 _delete_note = Prepared(
     sa.delete(notes).where(notes.c.task == sa.bindparam("b_task"), notes.c.text == sa.bindparam("b_text"))
 )
-
-
-def _written(w: Writing, wanted: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
-    """Task and text of notes that are there, among them all of ``wanted`` that are."""
-    if not wanted:
-        return set()
-    query = sa.select(notes.c.task, notes.c.text).where(
-        notes.c.task.in_({task for task, _ in wanted}), notes.c.text.in_({text for _, text in wanted})
-    )
-    return {(task, text) for task, text in w.c.execute(query)}
 
 
 _HANDLERS: Mapping[str, Callable[[Writing, Sequence[StoredChange]], list[OutcomeRow]]] = {

@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pydantic_core
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -23,7 +25,6 @@ def maybe_from_micros(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
-_decode = json.JSONDecoder().decode
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -36,4 +37,4 @@ def from_json(text: str | None) -> Any:
     """What a JSON column holds; None for null."""
     if text is None:
         return None
-    return {} if text == "{}" else _decode(text)
+    return {} if text == "{}" else pydantic_core.from_json(text)
