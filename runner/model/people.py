@@ -1,5 +1,6 @@
 """What a plan's change of an account asks for, and what stands in its way: the same on every platform."""
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,15 @@ OTHERS_PERSON = "another account is tied to this person of the directory."
 NO_PLACE = "there is no such account or group any more."
 NO_MEMBER = "the account is not a member any more."
 MEMBER = "the account is a member already."
+
+
+def address_key(email: str) -> str:
+    """What an e-mail is compared by: the same for all spellings of one address.
+
+    Small letters of all scripts, and one way to write an accent. Databases don't agree on either.
+    "ß" stays what it is: straße@ and strasse@ may be two people.
+    """
+    return email.lower() if email.isascii() else unicodedata.normalize("NFC", email.lower())
 
 
 def wanted(change: StoredChange) -> dict[str, Any]:
@@ -49,7 +59,7 @@ def number_of(change: StoredChange) -> int:
 
 
 def member(change: StoredChange) -> tuple[int | str, str]:
-    """Account (number, or e-mail in lower case) and group of a membership."""
+    """Account (number, or what its e-mail is compared by) and group of a membership."""
     values = change.after or change.before or {}
     user = values.get("user", change.key.partition(" ")[0])
-    return user if isinstance(user, int) else str(user).lower(), str(values.get("group") or "")
+    return user if isinstance(user, int) else address_key(str(user)), str(values.get("group") or "")

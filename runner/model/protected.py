@@ -7,6 +7,8 @@ people, never by a run.
 
 from collections.abc import Callable, Mapping
 
+from runner.model.people import address_key
+
 ACCOUNT_OF: Mapping[str, Callable[[str], str]] = {
     "user": lambda key: key,
     "membership": lambda key: key.partition(" ")[0],
@@ -20,6 +22,6 @@ SERVICE = "protected: {email} is the service account, and no run changes it"
 
 
 def account_of(kind: str, key: str) -> str | None:
-    """The account that a change is about, as it is compared; None = it is about no account."""
+    """What the e-mail of the account that a change is about is compared by; None = it is about no account."""
     find = ACCOUNT_OF.get(kind)
-    return None if find is None else find(key).strip().casefold()
+    return None if find is None else address_key(find(key).strip())

@@ -267,8 +267,8 @@ class People:
     def _standing(self, batch: Sequence[StoredChange]) -> "_Standing":
         """The accounts that a batch is about, and those that would be in their way, as they stand."""
         told = [values for row in batch for values in (row.before, row.after) if values]
-        emails = {str(protected.account_of(row.kind, row.key)) for row in batch}
-        emails |= {str(values["email"]).casefold() for values in told if values.get("email")}
+        emails = {protected.ACCOUNT_OF[row.kind](row.key) for row in batch}
+        emails |= {str(values["email"]) for values in told if values.get("email")}
         numbers = {people.number_of(row) for row in batch if row.kind == "user"}
         numbers |= {values["user"] for values in told if isinstance(values.get("user"), int)}
         there = _Standing(self._holders)
@@ -278,14 +278,16 @@ class People:
 
     def _some(self, emails: set[str], numbers: set[int]) -> Iterator[Json]:
         if len(emails) + len(numbers) > _SINGLY:
+            wanted = set(map(people.address_key, emails))
             for row in self._wire.rows("users/"):
-                if str(row["email"]).casefold() in emails or row["id"] in numbers:
+                if people.address_key(str(row["email"])) in wanted or row["id"] in numbers:
                     yield row
             return
         for email in sorted(emails):
-            # The filter is looked at again: not every server has it.
+            # The filter is looked at again: not every server has it. Nor does every one know
+            # the case of all scripts: asked for is what was written, not what is compared.
             for row in self._wire.rows("users/", email=email):
-                if str(row["email"]).casefold() == email:
+                if people.address_key(str(row["email"])) == people.address_key(email):
                     yield row
         for number in sorted(numbers):
             try:
@@ -307,13 +309,13 @@ class _Standing:
         """Remember an account as it is now."""
         before = self._by_id.get(account["id"])
         if before is not None:
-            self._by_email.pop(before["email"].casefold(), None)
+            self._by_email.pop(people.address_key(before["email"]), None)
         self._by_id[account["id"]] = account
-        self._by_email[account["email"].casefold()] = account["id"]
+        self._by_email[people.address_key(account["email"])] = account["id"]
 
     def find(self, change: StoredChange) -> Json | None:
         """The account that a change is about: by its number if that is known, else by its e-mail."""
-        number = people.number_of(change) or self._by_email.get(change.key.casefold(), 0)
+        number = people.number_of(change) or self._by_email.get(people.address_key(change.key), 0)
         return self._by_id.get(number)
 
     def member(self, change: StoredChange) -> Json | None:
@@ -335,7 +337,7 @@ class _Standing:
     def taken(self, number: int, after: Mapping[str, Any]) -> str | None:
         """What of ``after`` belongs to another account, as a sentence; None if nothing does."""
         email = str(after.get("email") or "")
-        if self._by_email.get(email.casefold(), number or 0) != (number or 0):
+        if self._by_email.get(people.address_key(email), number or 0) != (number or 0):
             return people.has_email(email)
         identity = after.get("directory_id") or ""
         holder = self._holders.get(identity, number) if identity else number

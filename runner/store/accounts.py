@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.model.people import address_key
 from runner.store.pages import Cut, cut
 from runner.store.prepared import Prepared
-from runner.store.rows import alike, insert
+from runner.store.rows import insert
 from runner.store.schema import tokens, users
 from runner.store.values import from_json, from_micros, maybe_from_micros, to_json, to_micros
 
@@ -208,6 +209,7 @@ def create_user(
         c,
         users,
         email=email,
+        email_key=address_key(email),
         first_name=first_name,
         last_name=last_name,
         role=role.value,
@@ -225,6 +227,7 @@ def service_account(c: sa.Connection, *, now: datetime) -> int:
         c,
         users,
         email=SERVICE_EMAIL,
+        email_key=address_key(SERVICE_EMAIL),
         first_name="Integration",
         last_name="Runner",
         role=Role.NONE.value,
@@ -242,20 +245,18 @@ def find_service_account(c: sa.Connection) -> int | None:
 
 def user_by_email(c: sa.Connection, email: str) -> User | None:
     """Find a user by e-mail, in any case."""
-    row = c.execute(sa.select(users).where(alike(users.c.email, email))).one_or_none()
+    row = c.execute(sa.select(users).where(users.c.email_key == address_key(email))).one_or_none()
     return None if row is None else user_of(row)
 
 
-def ids_by_email(c: sa.Connection, emails: Collection[str]) -> dict[str, int]:
-    """The ids of users by their e-mails in small letters, which ``emails`` are in."""
+def ids_by_email(c: sa.Connection, emails: Iterable[str]) -> dict[str, int]:
+    """The ids of users by what their e-mails are compared by, in whatever case ``emails`` are."""
     found: dict[str, int] = {}
-    ordered = sorted(emails)
+    ordered = sorted({address_key(email) for email in emails})
     for start in range(0, len(ordered), 500):  # both databases limit the variables of a statement
-        lower = sa.func.lower(users.c.email)
-        rows = c.execute(
-            sa.select(lower.label("email"), users.c.id).where(lower.in_(ordered[start : start + 500]))
-        )
-        found |= {row.email: row.id for row in rows}
+        some = users.c.email_key.in_(ordered[start : start + 500])
+        rows = c.execute(sa.select(users.c.email_key, users.c.id).where(some))
+        found |= {row.email_key: row.id for row in rows}
     return found
 
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from runner.model.jobs import Kind, Outcome
+from runner.model.people import address_key
 from runner.store.pages import Cut
 from runner.store.prepared import Prepared
-from runner.store.rows import alike
 from runner.store.schema import applications, connections, connectors, jobs, projects, uploads, users
 from runner.store.values import to_micros
 
@@ -198,7 +198,7 @@ def _conditions(wanted: Wanted, *, hide: bool = False) -> list[sa.ColumnElement[
         found.append(jobs.c.outcome == "succeeded" if wanted.succeeded else _UNSUCCESSFUL)
     if wanted.user is not None:
         # Looked up first: so the jobs are a range of their index, and those of nobody are none at once.
-        email = alike(users.c.email, wanted.user)
+        email = users.c.email_key == address_key(wanted.user)
         user = sa.func.coalesce(jobs.c.user_id, 0) if hide else jobs.c.user_id
         found.append(user == sa.select(users.c.id).where(email).scalar_subquery())
     return found

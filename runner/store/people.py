@@ -3,7 +3,7 @@
 An account is never deleted by a run: it is deactivated, and its tokens are dead from then on.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,13 +33,21 @@ def _number(group: Any) -> int:
 # --- reading -----------------------------------------------------------------------------
 
 
-def untouchable(c: sa.Connection, author: int | None) -> Iterator[tuple[str, str]]:
-    """E-mails of the accounts that no run changes, each with the sentence that says why."""
-    wanted = sa.or_(users.c.is_superuser, users.c.is_service, users.c.id == author)
-    query = sa.select(users.c.email, users.c.is_superuser, users.c.is_service).where(wanted)
-    for row in c.execute(query):
+def untouchable(c: sa.Connection, author: int | None) -> dict[str, str]:
+    """Why no run changes an account, as a sentence, by what its e-mail is compared by."""
+    found = {}
+    for row in [*_shielded.rows(c, {}), *_own.rows(c, {"b_author": author})]:
         why = protected.SUPERUSER if row.is_superuser else protected.OWN
-        yield row.email, protected.SERVICE if row.is_service else why
+        found[row.email_key] = (protected.SERVICE if row.is_service else why).format(email=row.email)
+    return found
+
+
+_WHO = sa.select(users.c.email, users.c.email_key, users.c.is_superuser, users.c.is_service)
+SHIELDED = _WHO.where(sa.text("(is_superuser OR is_service)"))
+"""In the words of the partial index, which SQLite takes for no others."""
+
+_shielded = Prepared(SHIELDED)
+_own = Prepared(_WHO.where(users.c.id == sa.bindparam("b_author")))
 
 
 def account_page(
@@ -101,7 +109,7 @@ def mappings_of(c: sa.Connection, connection_id: int) -> list[dict[str, Any]]:
 
 # --- users -------------------------------------------------------------------------------
 
-_WRITTEN = (*people.FIELDS, "directory_connection_id")
+_WRITTEN = (*people.FIELDS, "email_key", "directory_connection_id")
 _COLUMNS = [users.c[name] for name in ("id", *_WRITTEN)]
 
 
@@ -122,6 +130,7 @@ def _users(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
             outcomes.append(failed(change, people.NO_EMAIL))
         else:
             row |= {name: after[name] for name in people.FIELDS if name in after}
+            row["email_key"] = people.address_key(row["email"])
             if "directory_id" in after:
                 row["directory_connection_id"] = w.connection_id if after["directory_id"] else None
             there.note(row)
@@ -144,8 +153,8 @@ class _People:
 
     def __init__(self, w: Writing, batch: Sequence[StoredChange]) -> None:
         told = [values for change in batch for values in (change.before, change.after) if values]
-        emails = {change.key.lower() for change in batch}
-        emails |= {str(values.get("email") or "").lower() for values in told}
+        emails = {people.address_key(change.key) for change in batch}
+        emails |= {people.address_key(str(values.get("email") or "")) for values in told}
         ids = {int(values.get("id") or 0) for values in told}
         identities = {str(values.get("directory_id") or "") for values in told}
         self._by_id: dict[int, dict[str, Any]] = {}
@@ -154,7 +163,7 @@ class _People:
         self._by_identity: dict[str, int] = {}
         # A statement each: of three conditions in one, neither database would use three indexes.
         for condition in (
-            sa.func.lower(users.c.email).in_(emails - {""}),
+            users.c.email_key.in_(emails - {""}),
             users.c.id.in_(ids - {0}),
             users.c.directory_id.in_(identities - {""}),
         ):
@@ -168,8 +177,8 @@ class _People:
         if number:
             self._by_id[number] = row
             self._by_email.pop(self._email.get(number, ""), None)
-            self._email[number] = row["email"].lower()
-        self._by_email[row["email"].lower()] = number
+            self._email[number] = row["email_key"]
+        self._by_email[row["email_key"]] = number
         if row["directory_id"]:
             self._by_identity[row["directory_id"]] = number
 
@@ -178,11 +187,11 @@ class _People:
         number = people.number_of(change)
         if number:
             return self._by_id.get(number)
-        return self._by_id.get(self._by_email.get(change.key.lower(), 0))
+        return self._by_id.get(self._by_email.get(people.address_key(change.key), 0))
 
     def taken(self, number: int, after: Mapping[str, Any]) -> str | None:
         """What of ``after`` belongs to another account, as a sentence; None if nothing does."""
-        email = str(after.get("email") or "").lower()
+        email = people.address_key(str(after.get("email") or ""))
         if email in self._by_email and (self._by_email[email] != number or not number):
             return people.has_email(after["email"])
         identity = after.get("directory_id") or ""
@@ -241,14 +250,14 @@ def _wanted(change: StoredChange) -> tuple[int | str, int]:
 
 
 def _numbers(w: Writing, named: set[int | str]) -> dict[int | str, int]:
-    """Ids of the accounts that are there, by what names them: an id or an e-mail."""
+    """Ids of the accounts that are there, by what names them: an id, or what an e-mail is compared by."""
     ids = [name for name in named if isinstance(name, int)]
     emails = [name for name in named if isinstance(name, str)]
     found: dict[int | str, int] = {
         number: number for number in w.c.scalars(sa.select(users.c.id).where(users.c.id.in_(ids)))
     }
-    query = sa.select(users.c.id, users.c.email).where(sa.func.lower(users.c.email).in_(emails))
-    return found | {row.email.lower(): row.id for row in w.c.execute(query)}
+    query = sa.select(users.c.id, users.c.email_key).where(users.c.email_key.in_(emails))
+    return found | {row.email_key: row.id for row in w.c.execute(query)}
 
 
 _add_member = Prepared(

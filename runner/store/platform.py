@@ -133,7 +133,7 @@ def _shielded(c: sa.Connection, batch: Sequence[StoredChange], author: int | Non
     """The outcomes of changes to accounts that no run may touch."""
     if not any(change.kind in protected.ACCOUNT_OF for change in batch):
         return []
-    sentences = {email.casefold(): why.format(email=email) for email, why in people.untouchable(c, author)}
+    sentences = people.untouchable(c, author)
     return [
         OutcomeRow(change.sequence, ChangeState.SKIPPED, sentences[account], None)
         for change in batch

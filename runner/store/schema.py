@@ -29,6 +29,7 @@ users = sa.Table(
     metadata,
     _key(),
     sa.Column("email", sa.Text, nullable=False),
+    sa.Column("email_key", sa.Text, nullable=False),  # what it is compared by, see model.people.address_key
     sa.Column("first_name", sa.Text, nullable=False, server_default=""),
     sa.Column("last_name", sa.Text, nullable=False, server_default=""),
     sa.Column("role", sa.Text, nullable=False, server_default="UR5"),
@@ -42,7 +43,9 @@ users = sa.Table(
     sa.Column("directory_connection_id", _Id),
     sqlite_autoincrement=True,
 )
-sa.Index("users_email", sa.func.lower(users.c.email), unique=True)
+sa.Index("users_email_key", users.c.email_key, unique=True)
+_SHIELDED = sa.text("is_superuser OR is_service")  # whom no run touches: each batch looks at all of them
+sa.Index("users_shielded", users.c.id, sqlite_where=_SHIELDED, postgresql_where=_SHIELDED)
 sa.Index("users_directory_id", users.c.directory_id, unique=True)
 
 groups = sa.Table(

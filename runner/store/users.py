@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.model.people import address_key
 from runner.store.accounts import User, user_of
 from runner.store.pages import Cut, contains, cut
-from runner.store.rows import alike
 from runner.store.schema import approvals, group_users, jobs, notes, users
 
 
@@ -36,7 +36,7 @@ def count(c: sa.Connection, wanted: Wanted) -> int:
 def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if wanted.email is not None:
-        found.append(alike(users.c.email, wanted.email))
+        found.append(users.c.email_key == address_key(wanted.email))
     if wanted.is_active is not None:
         found.append(users.c.is_active == wanted.is_active)
     if wanted.role is not None:
@@ -57,6 +57,8 @@ def get(c: sa.Connection, user_id: int) -> User | None:
 
 def update(c: sa.Connection, user_id: int, values: Mapping[str, Any]) -> None:
     """Change columns of a user."""
+    if "email" in values:
+        values = {**values, "email_key": address_key(values["email"])}
     if values:
         c.execute(sa.update(users).where(users.c.id == user_id).values(**values))
 

@@ -6,10 +6,19 @@ import pytest
 
 from runner.messages import OutcomeRow
 from runner.model.changes import ChangeState, Op, StoredChange, Target
+from runner.model.people import address_key
 from runner.store import accounts, group_mappings, groups, people, platform
 from tests.contract.desk import NOW, Desk, at
 
 DONE, SKIPPED = ChangeState.DONE, ChangeState.SKIPPED
+SPELLINGS = [
+    ("ÖZGE@EXAMPLE.COM", "özge@example.com"),
+    ("İpek@example.com", "i\u0307pek@example.com"),
+    ("STRAẞE@example.com", "straße@example.com"),
+    ("José@example.com", "jose\u0301@EXAMPLE.com"),
+]
+"""An address, and another way to write it."""
+
 JANE = {"email": "jane@example.com", "first_name": "Jane", "last_name": "Doe", "directory_id": "id-jane"}
 
 
@@ -84,6 +93,42 @@ def test_no_second_account_for_an_address_or_a_person(jane: Desk) -> None:
     assert [row.state for row in rows] == [SKIPPED, SKIPPED, DONE, SKIPPED]
     assert all(row.message.startswith("conflict: another account") for row in rows if row.message)
     assert len(read(jane)) == 2
+
+
+@pytest.mark.parametrize(("written", "compared"), SPELLINGS)
+def test_an_address_is_one_in_all_scripts(desk: Desk, written: str, compared: str) -> None:
+    """In capitals or with an accent set apart, whoever is made is found, and nobody is made twice."""
+    group = f"G{desk.do(groups.create, name='Developers', now=NOW)}"
+    first = {"email": written, "directory_id": "id-one"}
+    rows = make(
+        desk,
+        change(1, "user", written, Op.CREATE, after=first),
+        change(2, "user", compared, Op.CREATE, after={"email": compared, "directory_id": "id-two"}),
+        change(3, "membership", f"{written} {group}", Op.ADD_MEMBER, after={"user": written, "group": group}),
+    )
+    assert [row.state for row in rows] == [DONE, SKIPPED, DONE]
+    found = user(desk, compared)
+    assert (found.email, found.id) == (written, user(desk, written).id)
+    assert desk.ask(accounts.ids_by_email, [written, compared]) == {address_key(written): found.id}
+    assert [row["groups"] for row in read(desk)] == [[group]]
+    [row] = make(desk, change(1, "user", compared, Op.DEACTIVATE, before=first, after=None))
+    assert (row.state, user(desk, written).is_active) == (DONE, False)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("strauß@example.com", "strauss@example.com"), ("i@a.b", "\u0131@a.b")]
+)
+def test_other_letters_are_other_people(desk: Desk, one: str, other: str) -> None:
+    """What only looks alike, or is alike in one language, is another address."""
+    rows = make(
+        desk,
+        *(
+            change(n, "user", email, Op.CREATE, after={"email": email})
+            for n, email in enumerate((one, other))
+        ),
+    )
+    assert [row.state for row in rows] == [DONE, DONE]
+    assert user(desk, one).id != user(desk, other).id
 
 
 def test_an_account_is_renamed_by_its_id(jane: Desk) -> None:

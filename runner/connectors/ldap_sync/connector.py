@@ -12,6 +12,7 @@ from runner.directory.opening import connection_test, opened
 from runner.errors import ConfigRejected, ConnectorFailure, IncompleteRead
 from runner.model.changes import Change
 from runner.model.jobs import Kind
+from runner.model.people import address_key
 from runner.model.platform import Account
 from runner.ports import Context, Params, Step, SystemInfo
 
@@ -58,7 +59,7 @@ class LdapSync:
             people = source.people(source.find_groups(mapped), extra=_only(ctx, params, accounts))
             unseen = _unseen(accounts, people, managed, params)
             if considered is not None:
-                unseen = [each for each in unseen if each.email.lower() in considered]
+                unseen = [each for each in unseen if address_key(each.email) in considered]
             absent = source.states([each.directory_id for each in unseen])
         ctx.count("people", len(people))
         if not people and unseen and ctx.job.only is None and not params.confirm_empty:
@@ -102,8 +103,10 @@ def access_of(params: LdapParams, ctx: Context) -> Access:
 
 def mappings(ctx: Context, params: LdapParams) -> dict[str, frozenset[str]]:
     """Ids of our groups by the name of the directory's; ``ConfigRejected`` if one isn't there."""
-    ours = {group.id: group.id for group in ctx.platform.groups()}
-    ours |= {group.name.casefold(): group.id for group in ctx.platform.groups()}
+    groups = list(ctx.platform.groups())
+    # In this order: its id, its very name, its name in another case.
+    ours = {group.name.casefold(): group.id for group in groups}
+    ours |= {group.name: group.id for group in groups} | {group.id: group.id for group in groups}
     found: dict[str, set[str]] = {}
     for mapping in ctx.platform.group_mappings():
         found.setdefault(mapping.ldap_group, set()).add(mapping.group_id)
@@ -127,10 +130,10 @@ def mappings(ctx: Context, params: LdapParams) -> dict[str, frozenset[str]]:
 
 def _considered(ctx: Context, params: LdapParams) -> set[str] | None:
     """The e-mails that the run is limited to; None = everybody."""
-    limited = {email.strip().lower() for email in params.ldap_filter.users}
+    limited = {address_key(email.strip()) for email in params.ldap_filter.users}
     if ctx.job.only is None:
         return limited or None
-    only = ctx.job.only.strip().lower()
+    only = address_key(ctx.job.only.strip())
     if limited and only not in limited:
         msg = f"{ctx.job.only} is not among the users of ldap_filter. Add them there, or leave it out."
         raise ConfigRejected(msg)
@@ -145,7 +148,9 @@ def _only(ctx: Context, params: LdapParams, accounts: Sequence[Account]) -> str:
 
     email = ctx.job.only.strip()
     tied = [
-        each.directory_id for each in accounts if each.email.lower() == email.lower() and each.directory_id
+        each.directory_id
+        for each in accounts
+        if each.directory_id and address_key(each.email) == address_key(email)
     ]
     found = f"({params.user_schema.email}={names.escape_filter(email)})"
     return f"(|{found}{''.join(map(ad.identity_filter, tied))})"

@@ -5,11 +5,13 @@ account isn't tied to anybody yet. Where that is doubtful nothing is done, and i
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner.connectors.ldap_sync.source import Person
 from runner.model.changes import Change, Complete, Op, constructive, destructive
+from runner.model.people import address_key
 from runner.model.platform import Account
 
 _ADDRESS = re.compile(r"^[^@\s\x00-\x1f<>\",;]+@[^@\s\x00-\x1f<>\",;]+$")
@@ -40,15 +42,18 @@ class Decisions:
     people: Mapping[str, Person]
     absent: Mapping[str, bool]  # in the directory still, in no mapped group: may they log in?
     rules: Rules
-    considered: Collection[str] | None = None  # e-mails a run is limited to, in lower case
+    considered: Collection[str] | None = None  # e-mails a run is limited to, as they are compared
     reports: list[str] = field(default_factory=list)
 
     def changes(self) -> Iterator[Change]:
         """All changes, those of accounts before those of memberships."""
-        self._by_mail = {account.email.lower(): account for account in self.accounts}
+        self._by_mail = {address_key(account.email): account for account in self.accounts}
+        self._accounts: Mapping[str, int] = {}
+        if len(self._by_mail) < len(self.accounts):  # a server that minds the case of an address
+            self._accounts = Counter(address_key(account.email) for account in self.accounts)
         self._mails: dict[str, int] = {}
         for person in self.people.values():
-            mail = person.email.lower()
+            mail = address_key(person.email)
             self._mails[mail] = self._mails.get(mail, 0) + 1
         tied = {account.directory_id: account for account in self.accounts if account.directory_id}
         # Kind after kind: the platform writes what lies together by few statements.
@@ -78,12 +83,12 @@ class Decisions:
 
     def _address(self, person: Person, account: Account) -> str:
         """The address that the account is to have: the directory's, if that can be."""
-        wanted = person.email
-        if not wanted or wanted.lower() == account.email.lower():
+        wanted, key = person.email, address_key(person.email)
+        if not wanted or key == address_key(account.email):
             return account.email
         if not is_address(wanted):
             self._report(f"{account.email}: {wanted!r} is no e-mail address, so the account keeps its own")
-        elif self._mails[wanted.lower()] > 1 or wanted.lower() in self._by_mail:
+        elif self._mails[key] > 1 or key in self._by_mail:
             self._report(f"{account.email}: somebody else has {wanted} as well, so the account keeps its own")
         else:
             return wanted
@@ -130,10 +135,14 @@ class Decisions:
                 else f"{person.name!r} is no e-mail address"
             )
             return
-        if self._mails[person.email.lower()] > 1:
+        key = address_key(person.email)
+        if self._mails[key] > 1:
             self._report(f"{person.email}: several people in the directory have this address")
             return
-        account = self._by_mail.get(person.email.lower())
+        if self._accounts.get(key, 1) > 1:
+            self._report(f"{person.email}: several accounts have this address")
+            return
+        account = self._by_mail.get(key)
         if account is not None:
             yield from self._tie(person, account)
             return
@@ -229,7 +238,7 @@ class Decisions:
     # --- small things --------------------------------------------------------------------------
 
     def _concerns(self, email: str) -> bool:
-        return self.considered is None or email.lower() in self.considered
+        return self.considered is None or address_key(email) in self.considered
 
     def _report(self, sentence: str) -> None:
         self.reports.append(sentence)

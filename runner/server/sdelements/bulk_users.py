@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.errors import Refused
+from runner.model.people import address_key
 from runner.server.auth import Caller
 from runner.server.fields import Query
 from runner.server.openapi import Operation as Op
@@ -140,7 +141,7 @@ def _checked(c: sa.Connection, caller: Caller, lines: list[_Line]) -> list[_Read
                 f"line {line.number}, {name}: {' '.join(texts)}" for name, texts in error.fields.items()
             ]
             continue
-        before = first_seen.setdefault(columns["email"].casefold(), line.number)
+        before = first_seen.setdefault(address_key(columns["email"]), line.number)
         if before != line.number:
             wrong.append(f"line {line.number}, email: It stands in line {before} already.")
         ready.append(_Ready(line.number, columns, wanted or set()))

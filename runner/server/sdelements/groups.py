@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runner.model.people import address_key
 from runner.server.auth import Caller
 from runner.server.body import read_body
 from runner.server.fields import Fields, Query, no_such, whole
@@ -76,21 +77,21 @@ def _read_users(c: sa.Connection, fields: Fields, values: Mapping[str, Any]) -> 
     if not isinstance(given, list):
         fields.wrong("users", f'Expected a list of items but got type "{type(given).__name__}".')
         return None
-    emails: set[str] = set()
+    emails: dict[str, str] = {}  # as they are spelled, by what they are compared by
     ids: set[int] = set()
     for one in given:
         email = one.get("email") if isinstance(one, dict) else one
         ident = one.get("id") if isinstance(one, dict) and email is None else None
         if isinstance(email, str):
-            emails.add(email.lower())
+            emails[address_key(email)] = email
         elif isinstance(ident, int) and whole(ident) is not None:
             ids.add(ident)
         else:
             fields.wrong("users", "Expected users as objects with an email.")
-    there = accounts.ids_by_email(c, emails)
+    there = accounts.ids_by_email(c, emails.values())
     known = store.existing_users(c, ids)
-    for name in sorted(emails - there.keys()):
-        fields.wrong("users", f"There is no user with the e-mail {name}.")
+    for name in sorted(emails.keys() - there.keys()):
+        fields.wrong("users", f"There is no user with the e-mail {emails[name]}.")
     for ident in sorted(ids - known):
         fields.wrong("users", no_such(ident))
     return set(there.values()) | known

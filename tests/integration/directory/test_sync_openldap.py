@@ -333,6 +333,25 @@ def test_nobody_is_taken_over(new_stage: Callable[..., Stage], slapd_server: Sla
     assert "belongs to another person of the directory" in done.message
 
 
+def test_an_address_in_another_case_is_nobody_new(new_stage: Callable[..., Stage]) -> None:
+    """In whatever script it is written: the account is found, and who is made is made once."""
+    stage = new_stage(
+        person("ada", mail="ÖZGE@EXAMPLE.COM"),
+        person("bob", mail="Çağla.İpek@example.com"),
+        group("devs", [dn("ada"), dn("bob")]),
+        mappings={"devs": 1},
+    )
+    there = stage.user("özge@example.com")
+    assert sorted(stage.succeed()) == [
+        "add_member Çağla.İpek@example.com G1",
+        "add_member özge@example.com G1",
+        "create Çağla.İpek@example.com",
+        "update özge@example.com",
+    ]
+    assert stage.people()["özge@example.com"]["id"] == there
+    assert stage.succeed() == []
+
+
 def test_superusers_are_not_locked_out(new_stage: Callable[..., Stage], slapd_server: SlapdServer) -> None:
     """Somebody who became a superuser meanwhile stays active when the directory loses him."""
     stage = new_stage(*small())

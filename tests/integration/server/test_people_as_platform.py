@@ -218,6 +218,25 @@ def test_no_second_account_for_an_address_or_a_person(side: Side) -> None:
     assert rows[4].message == "an account needs an e-mail address."
 
 
+@pytest.mark.parametrize(
+    ("written", "compared"),
+    [("ÖZGE@EXAMPLE.COM", "özge@example.com"), ("İpek@example.com", "i\u0307pek@example.com")],
+)
+def test_an_address_is_one_in_all_scripts(side: Side, written: str, compared: str) -> None:
+    """Whoever was made under an address is found by it in any case, and isn't made again."""
+    first, second = {"email": written, "directory_id": "id-1"}, {"email": compared, "directory_id": "id-2"}
+    joined = {"user": written, "group": "G1"}
+    [made] = side.apply(change(1, "user", written, Op.CREATE, after=first))
+    rows = side.apply(
+        change(2, "membership", f"{written} G1", Op.ADD_MEMBER, after=joined),
+        change(3, "user", compared, Op.CREATE, after=second),
+    )
+    assert [row.state for row in (made, *rows)] == [DONE, DONE, SKIPPED]
+    assert side.accounts()[written]["groups"] == ["G1"]
+    [undone] = side.apply(change(1, "user", compared, Op.DEACTIVATE, before=first, after=None))
+    assert (undone.state, side.accounts()[written]["is_active"]) == (DONE, False)
+
+
 def test_an_account_is_renamed_by_its_number_and_stays_the_same_person(side: Side) -> None:
     """The number says whose it is, so that the address can change."""
     number = side.accounts()["jane@example.com"]["id"]

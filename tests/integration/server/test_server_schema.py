@@ -38,7 +38,12 @@ def fill(server: Running) -> str:
         root = c.execute(users.select().where(users.c.email == "root@example.com")).one()
         c.execute(
             users.insert().values(
-                id=_FAR, email="far@example.com", role="UR4", is_superuser=True, date_joined=root.date_joined
+                id=_FAR,
+                email="far@example.com",
+                email_key="far@example.com",
+                role="UR4",
+                is_superuser=True,
+                date_joined=root.date_joined,
             )
         )
         c.execute(tokens.update().where(tokens.c.user_id == root.id).values(id=_FAR, user_id=_FAR))

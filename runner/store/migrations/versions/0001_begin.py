@@ -49,6 +49,7 @@ def upgrade() -> None:
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
         ),
         sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("email_key", sa.Text(), nullable=False),
         sa.Column("first_name", sa.Text(), server_default="", nullable=False),
         sa.Column("last_name", sa.Text(), server_default="", nullable=False),
         sa.Column("role", sa.Text(), server_default="UR5", nullable=False),
@@ -515,7 +516,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "name"),
         comment="which readings of a run were proven whole, and how large the target was",
     )
-    op.create_index("users_email", "users", [sa.text("lower(email)")], unique=True)
+    op.create_index("users_email_key", "users", ["email_key"], unique=True)
+    shielded = sa.text("is_superuser OR is_service")
+    op.create_index("users_shielded", "users", ["id"], sqlite_where=shielded, postgresql_where=shielded)
     _people()
     _collections()
 
