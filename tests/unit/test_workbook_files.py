@@ -87,6 +87,16 @@ def test_too_much_in_all_is_refused(tmp_path: Path) -> None:
         read(path, limits=Limits(unpacked=50_000))
 
 
+def test_archive_of_very_many_parts_is_refused(tmp_path: Path) -> None:
+    """An archive is no place for thousands of parts, however small they are."""
+    path = write_xlsx(tmp_path / "parts.xlsx", [["Name"]])
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(50):
+            archive.writestr(f"xl/media/{number}.bin", b"")
+    with pytest.raises(BadInput, match="it has 59 members, and files of its kind have dozens"):
+        read(path, limits=Limits(parts=40))
+
+
 ENTITIES = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "{}">]>'
 
 
@@ -123,6 +133,20 @@ def test_what_is_no_workbook_is_named(tmp_path: Path, content: bytes, sentence: 
     path = tmp_path / "people.xls"
     path.write_bytes(content)
     with pytest.raises(BadInput, match=sentence):
+        read(path)
+
+
+def test_workbook_with_a_password_is_named(tmp_path: Path) -> None:
+    """A workbook that Excel encrypted isn't called damaged: what it needs is told."""
+    data = bytearray(_xls(tmp_path / "open.xls").read_bytes())
+    # Excel wraps it in the same kind of file, whose only stream has another name.
+    at = data.index("Workbook\0".encode("utf-16-le"))
+    name = "EncryptedPackage\0".encode("utf-16-le")
+    data[at : at + len(name)] = name
+    data[at + 64] = len(name)
+    path = tmp_path / "locked.xlsx"
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match="protected by a password"):
         read(path)
 
 
@@ -233,6 +257,30 @@ def test_dates_follow_the_workbooks_base(tmp_path: Path) -> None:
     )
     book.save(tmp_path / "mac.xlsx")
     assert rows(tmp_path / "mac.xlsx") == [["2024-05-01", "10:30:00", "2024-05-01 08:00:05"]]
+
+
+def test_dates_of_the_usual_base(tmp_path: Path) -> None:
+    """The first day that Excel knows, those around the day that never was, and hours beyond a day."""
+    days = [datetime.date(1900, 1, 1), datetime.date(1900, 2, 28), datetime.date(1900, 3, 1)]
+    path = write_xlsx(tmp_path / "old.xlsx", [["A", "B", "C", "D"], [*days, datetime.timedelta(hours=30)]])
+    assert rows(path) == [["1900-01-01", "1900-02-28", "1900-03-01", "30:00:00"]]
+
+
+def test_characters_that_xml_cannot_hold_are_read(tmp_path: Path) -> None:
+    """Excel writes them as _x000D_, and that text itself as _x005F_x000D_; a text in pieces is one text."""
+    cells = "".join(
+        f'<row r="{number}"><c r="A{number}" t="inlineStr"><is>{inside}</is></c></row>'
+        for number, inside in enumerate(
+            [
+                "<t>T</t>",
+                "<t>a_x000D_\nb</t>",
+                "<t>a_x005F_x000D_b</t>",
+                "<r><t>a</t></r><r><t>b</t></r>",
+            ],
+            start=1,
+        )
+    )
+    assert rows(write_by_hand(tmp_path / "escaped.xlsx", cells)) == [["a\nb"], ["a_x000D_b"], ["ab"]]
 
 
 def test_numbers_and_booleans_keep_their_meaning(tmp_path: Path) -> None:

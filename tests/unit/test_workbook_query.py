@@ -75,6 +75,22 @@ def test_missing_column_names_the_nearest(ask: Callable[[str], Selection]) -> No
         ask("SELECT * FROM [My People$]").find("Blood")
 
 
+@pytest.mark.parametrize(
+    ("sheet", "query"),
+    [
+        ("It's $5", "SELECT Name FROM [It's $5$]"),
+        ("It's $5", "SELECT Name FROM ['It''s $5$']"),
+        ("Costs$", "SELECT Name FROM [Costs$$]"),
+        ('Say "hi"', 'SELECT Name FROM [Say "hi"$]'),
+        ("a.b (c)", "SELECT Name FROM ['a.b (c)$']"),
+    ],
+)
+def test_sheets_of_any_name_are_asked(tmp_path: Path, sheet: str, query: str) -> None:
+    """Blanks, quotes, points and dollars in a sheet's name are no trouble, in either spelling."""
+    path = write_xlsx(tmp_path / "p.xlsx", [["Name"], ["Ada"]], sheet=sheet)
+    assert told(select(open_workbook(path, quiet=0), query)) == [["Ada"]]
+
+
 def test_no_query_means_the_whole_table(ask: Callable[[str], Selection]) -> None:
     """Without a query the first sheet is meant."""
     assert len(told(ask(" "))) == 3

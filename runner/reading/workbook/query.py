@@ -141,7 +141,8 @@ class _Parsed:
         return text
 
     def _name(self, name: str) -> str:
-        bare = name.strip("'")
+        quoted = len(name) > 1 and name.startswith("'") and name.endswith("'")
+        bare = name[1:-1].replace("''", "'") if quoted else name
         if bare.endswith("$") and bare not in self.tables:
             self.tables.append(bare)
         self._seen(bare)

@@ -19,6 +19,7 @@ from runner.reading.workbook.cells import clean
 from tests.integration.datasync.world import STATIC, World, document, field
 from tests.servers import fault_proxy, slapd
 from tests.servers.slapd import SlapdServer
+from tests.workbooks import new_book
 
 pytestmark = pytest.mark.xdist_group("slapd")
 
@@ -76,6 +77,46 @@ def test_people_of_a_plain_directory(world: World) -> None:
     world.write([header, ["ada", "Ada Lovelace", "King", None], ["bob", "Bob", "Noyce", "bob@example.com"]])
     assert {change.op for change in world.run()} == {Op.UPDATE, Op.BLANK}
     assert world.plan() == []
+
+
+def test_cells_that_are_no_blanks_leave_their_rows_out(world: World) -> None:
+    """Formulas never calculated, errors, merged cells and long numbers are named; other rows are made."""
+    book, page = new_book("TTSheet1")
+    page.append(["Id", "Name", "Last", "Not mapped"])
+    for number, uid in enumerate(["a", "b", "c", "d", "e", "f"], start=2):
+        page.append([uid, uid.upper(), "Last", None])
+        page[f"C{number}"].data_type = "s"
+    page["C2"] = "=1+1"
+    page["C3"] = "#N/A"
+    page["C3"].data_type = "e"
+    page["C4"] = 123456789012345678
+    page["D5"] = "=1/0"  # nobody asks for this column
+    page.merge_cells("C6:C7")
+    page["A7"], page["B7"] = "f", "F"
+    book.save(world.book)
+    os.utime(world.book, (1_700_000_000, 1_700_000_000))
+    assert [change.subject for change in world.plan()] == ["D", "E"]
+    assert world.said.startswith("4 rows were left out: ")
+    for told in (
+        "row 2: C2 holds a formula without a stored value",
+        "row 3: C3 holds an error",
+        "row 4: C4 holds a number of more than 15 digits",
+        "row 7: C7 is part of merged cells",
+    ):
+        assert told in world.said
+
+
+def test_accents_are_one_letter_however_they_are_written(world: World, access: Access) -> None:
+    """José in one character and in two is the same person, in the sheet and in the directory."""
+    with opened(access) as directory:
+        there = {"objectClass": ["inetOrgPerson"], "uid": ["jos\u00e9"], "sn": ["Old"], "cn": ["José"]}
+        directory.add(f"cn=José,{slapd.PEOPLE}", there)
+    world.write([["Id", "Name", "Last"], ["jose\u0301", "José", "New"]])
+    (change,) = world.run()
+    assert (change.op, change.after) == (Op.UPDATE, {"sn": "New"})
+    world.write([["Id", "Name", "Last"], ["jose\u0301", "José", "New"], ["JOS\u00c9", "Josefa", "X"]])
+    assert world.plan() == []
+    assert "its key stands in row 2 as well" in world.said
 
 
 HOSTILE = st.text(
