@@ -15,7 +15,7 @@ class Found:
 
     dn: str
     state: State
-    half_made: bool
+    bare: bool  # a disabled account without a password
     protected: bool
 
 
@@ -25,7 +25,7 @@ class Index:
     def __init__(self) -> None:
         self._base = sqlite3.connect(":memory:", isolation_level=None)
         self._base.execute(
-            "CREATE TABLE objects (key TEXT PRIMARY KEY, dn TEXT, state TEXT, half INT, protected INT, "
+            "CREATE TABLE objects (key TEXT PRIMARY KEY, dn TEXT, state TEXT, bare INT, protected INT, "
             "twin TEXT) WITHOUT ROWID"
         )
         self._base.execute("CREATE TABLE accounts (name TEXT PRIMARY KEY, key TEXT, dn TEXT) WITHOUT ROWID")
@@ -42,7 +42,7 @@ class Index:
         self._base.execute(
             "INSERT INTO objects VALUES (?, ?, ?, ?, ?, NULL) "
             "ON CONFLICT (key) DO UPDATE SET twin = excluded.dn",
-            (key, found.dn, state, found.half_made, found.protected),
+            (key, found.dn, state, found.bare, found.protected),
         )
         if account:
             self._base.execute(
@@ -52,7 +52,7 @@ class Index:
     def get(self, key: str) -> Found | None:
         """The object with this key."""
         row = self._base.execute(
-            "SELECT dn, state, half, protected FROM objects WHERE key = ?", (key,)
+            "SELECT dn, state, bare, protected FROM objects WHERE key = ?", (key,)
         ).fetchone()
         return None if row is None else _found(row)
 
@@ -73,12 +73,10 @@ class Index:
     def all(self) -> Iterator[tuple[str, Found]]:
         """All objects, in the order of their keys."""
         for key, *row in self._base.execute(
-            "SELECT key, dn, state, half, protected FROM objects WHERE twin IS NULL ORDER BY key"
+            "SELECT key, dn, state, bare, protected FROM objects WHERE twin IS NULL ORDER BY key"
         ):
             yield key, _found(row)
 
 
 def _found(row: "tuple[object, ...] | list[object]") -> Found:
-    return Found(
-        dn=str(row[0]), state=json.loads(str(row[1])), half_made=bool(row[2]), protected=bool(row[3])
-    )
+    return Found(dn=str(row[0]), state=json.loads(str(row[1])), bare=bool(row[2]), protected=bool(row[3]))

@@ -65,6 +65,7 @@ class Planner:
         self._coming: dict[tuple[str, str], str] = {}  # DNs of what this run makes, by attribute and value
         self._own = names.key(ctx.params.destination.bind_dn)
         self._troubles: list[str] = []
+        self._bare: list[str] = []  # DNs of accounts that should be enabled, and have no password
         self._whole = True  # whether all rows were understood as far as their key
         self._later: list[Change] = []  # what refers to objects that this run makes first
         self._destroying: list[Callable[[Complete], Change]] = []
@@ -80,16 +81,19 @@ class Planner:
             raise BadInput(f"{self._listed()} The job aborts on a failure, so nothing was written.")
         yield from self._later
         yield from self._destroy()
+        if self._bare:
+            self._ctx.say(
+                f"{_count(self._bare, 'account')} that should be enabled can't be, for want of a password: "
+                f"the job makes none. {_some(self._bare)}."
+            )
         if self._troubles:
             self._ctx.say(self._listed())
         elif self._newest:  # rows that were left out have to come again
             self._ctx.remember(_STAMP, self._newest)
 
     def _listed(self) -> str:
-        number = len(self._troubles)
-        rows = "1 row was left out" if number == 1 else f"{number} rows were left out"
-        more = f"; and {number - _TOLD} more" if number > _TOLD else ""
-        return f"{rows}: {'; '.join(self._troubles[:_TOLD])}{more}."
+        were = "was" if len(self._troubles) == 1 else "were"
+        return f"{_count(self._troubles, 'row')} {were} left out: {_some(self._troubles)}."
 
     # --- one sort of objects ------------------------------------------------------------
 
@@ -158,7 +162,7 @@ class Planner:
         found = Found(
             dn=entry.dn,
             state=target.state(entry, objects, active_directory=ad),
-            half_made=target.is_half_made(entry, objects, active_directory=ad),
+            bare=target.is_bare(entry, objects, active_directory=ad),
             protected=entry.text("adminCount") == "1"
             or entry.text("isCriticalSystemObject") == "TRUE"
             or names.key(entry.dn) == self._own,
@@ -381,13 +385,18 @@ class Planner:
         }:
             return
         found = index.get(wanted.key)
-        if found is None or found.half_made:
+        if found is None or self._is_half_made(objects, wanted, found):
             if objects.create:
                 yield from self._create(objects, wanted, index)
             else:
                 self._ctx.count("not in the directory")
             return
         yield from self._update(objects, wanted, found)
+
+    def _is_half_made(self, objects: Objects, wanted: Wanted, found: Found) -> bool:
+        """Whether an account's making was broken off; elsewhere than in AD a disabled one looks the same."""
+        as_wanted = wanted.disabled is True and not self._domain.active_directory
+        return found.bare and objects.password is not None and not as_wanted
 
     def _create(self, objects: Objects, wanted: Wanted, index: Index) -> Iterator[Change]:
         account = wanted.values.get(ACCOUNT_NAME)
@@ -442,6 +451,9 @@ class Planner:
 
     def _able(self, objects: Objects, wanted: Wanted, found: Found) -> Iterator[Change]:
         if wanted.disabled is None or found.state.get("enabled") is not wanted.disabled:
+            return
+        if found.bare:  # and the job makes no passwords
+            self._bare.append(found.dn)
             return
         before, after = {"enabled": wanted.disabled}, {"enabled": not wanted.disabled}
         if wanted.disabled:
@@ -547,11 +559,21 @@ class Planner:
         if lost and not objects.delete:
             gone = [found.dn for key, found in index.all() if _hash(key) in lost]
             if gone:
-                more = f", and {len(gone) - _TOLD} more" if len(gone) > _TOLD else ""
-                one = len(gone) == 1
-                whose = "account lost its row, and stays as it is" if one else "accounts lost their rows"
-                self._ctx.say(f"{len(gone)} {whose}: {'; '.join(gone[:_TOLD])}{more}.")
+                whose = (
+                    "its row, and stays as it is" if len(gone) == 1 else "their rows, and stay as they are"
+                )
+                self._ctx.say(f"{_count(gone, 'account')} lost {whose}: {_some(gone)}.")
         self._ctx.remember(name, base64.b64encode(b"".join(sorted(seen))).decode())
+
+
+def _count(found: Sequence[str], what: str) -> str:
+    return f"{len(found)} {what}" if len(found) == 1 else f"{len(found)} {what}s"
+
+
+def _some(found: Sequence[str]) -> str:
+    """Some of them, and how many there are besides."""
+    more = f"; and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+    return f"{'; '.join(found[:_TOLD])}{more}"
 
 
 def _nobody(_attribute: str, _value: str) -> str | None:

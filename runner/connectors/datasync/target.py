@@ -117,17 +117,21 @@ def is_enabled(entry: Entry, *, active_directory: bool) -> bool:
     return has_password(entry, active_directory=False)
 
 
+def is_bare(entry: Entry, objects: Objects, *, active_directory: bool) -> bool:
+    """Whether it is a disabled account that has no password, so that nobody can just enable it."""
+    return (
+        objects.kind is Kind.USER
+        and not is_enabled(entry, active_directory=active_directory)
+        and not has_password(entry, active_directory=active_directory)
+    )
+
+
 def is_half_made(entry: Entry, objects: Objects, *, active_directory: bool) -> bool:
     """Whether an account is one whose making was broken off: disabled, and never given a password.
 
     It counts as absent, so that the next run makes the rest of it.
     """
-    return (
-        objects.kind is Kind.USER
-        and objects.password is not None
-        and not is_enabled(entry, active_directory=active_directory)
-        and not has_password(entry, active_directory=active_directory)
-    )
+    return objects.password is not None and is_bare(entry, objects, active_directory=active_directory)
 
 
 def state(entry: Entry, objects: Objects, *, active_directory: bool) -> State:

@@ -79,6 +79,37 @@ def test_people_of_a_plain_directory(world: World) -> None:
     assert world.plan() == []
 
 
+def test_accounts_are_disabled_and_enabled_by_a_column(world: World, access: Access) -> None:
+    """A disabled account is one without a password; one that is as its row says is left alone."""
+    off = field("Disable Account", "Off", forCreateOnly=False)
+    world.document = job(slapd.PEOPLE, field("userPassword", transform="Static:value=SET"), off)
+    world.document["static_passwords"] = {"1:userpassword": STATIC}
+    header = ["Id", "Name", "Last", "Off"]
+    world.write([header, ["ada", "Ada", "L", True], ["bob", "Bob", "N", False]])
+    world.run()
+    ada, bob = (f"CN={name},{slapd.PEOPLE}" for name in ("Ada", "Bob"))
+    assert (world.can_log_in(ada, STATIC), world.can_log_in(bob, STATIC)) == (False, True)
+    assert world.plan() == []
+    world.write([header, ["ada", "Ada", "King", True], ["bob", "Bob", "N", True]])
+    assert {change.op for change in world.run()} == {Op.UPDATE, Op.DEACTIVATE}
+    assert not world.can_log_in(bob, STATIC)
+    assert world.plan() == []
+    world.write([header, ["ada", "Ada", "King", False], ["bob", "Bob", "N", True]])
+    world.run()
+    assert (world.can_log_in(ada, STATIC), world.can_log_in(bob, STATIC)) == (True, False)
+    assert world.plan() == []
+
+
+def test_nobody_is_enabled_without_a_password(world: World) -> None:
+    """A job that makes no passwords enables nobody who has none, says so, and plans nothing for that."""
+    world.document = job(slapd.PEOPLE, field("Disable Account", "Off", forCreateOnly=False))
+    world.write([["Id", "Name", "Last", "Off"], ["ada", "Ada", "L", False], ["bob", "Bob", "N", True]])
+    assert [change.op for change in world.run()] == [Op.CREATE, Op.CREATE]
+    assert world.plan() == []
+    assert "1 account that should be enabled can't be, for want of a password" in world.said
+    assert f"cn=Ada,{slapd.PEOPLE}." in world.said
+
+
 def test_cells_that_are_no_blanks_leave_their_rows_out(world: World) -> None:
     """Formulas never calculated, errors, merged cells and long numbers are named; other rows are made."""
     book, page = new_book("TTSheet1")
