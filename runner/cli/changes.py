@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -36,17 +36,21 @@ def print_changes(changes: Iterator[Json], *, limit: int | None, as_json: bool) 
     _note_cut(changes, len(shown))
 
 
-def print_entries(entries: Iterator[Json], *, limit: int | None, as_json: bool) -> None:
-    """Print the journal of all jobs; a table is cut at a length, and says so."""
+def print_entries(entries: Iterator[Json], *, limit: int | None, as_json: bool) -> bool:
+    """Print the journal of all jobs; a table is cut at a length, and says so. Whether there was any."""
+    first = next(entries, None)
+    if first is not None:
+        entries = chain([first], entries)
     if as_json:
         print_json_array(pick(ENTRY, entry) for entry in islice(entries, limit))
-        return
+        return first is not None
     shown = [pick(ENTRY, entry) for entry in islice(entries, limit or _ROWS)]
     table(
         ["#Job", "#No", "!When", "!Connection", "Change", "!Of", "Subject", "Before → after", "State"],
         ([e["job"], e["sequence"], local_time(e["when"]), e["alias"], *_cells(e)] for e in shown),
     )
     _note_cut(entries, len(shown))
+    return first is not None
 
 
 def _cells(change: Json) -> list[Any]:

@@ -3,6 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +25,12 @@ class Format(StrEnum):
 
 
 Subject = Annotated[
-    str | None, typer.Option("--subject", metavar="S", help="Only what was done to this one, by its name.")
+    str | None,
+    typer.Option("--subject", metavar="S", help="Only what was done to this one, by its exact name."),
+]
+Containing = Annotated[
+    str | None,
+    typer.Option("--containing", metavar="S", help="Only what was done to those with this in their names."),
 ]
 OfJob = Annotated[int | None, typer.Option("--job", metavar="N", help="Only what this job did.", min=1)]
 OfConnection = Annotated[
@@ -42,6 +48,7 @@ def list_changes(
     where: Where,
     *,
     subject: Subject = None,
+    containing: Containing = None,
     job: OfJob = None,
     connection: OfConnection = None,
     since: Since = None,
@@ -54,9 +61,11 @@ def list_changes(
     as_json: AsJson = False,
 ) -> int:
     """List what all jobs changed, or left alone, the newest first."""
-    query = _query(subject=subject, job=job, connection=connection, since=since)
+    query = _query(subject=subject, subject__contains=containing, job=job, connection=connection, since=since)
     with reach(where) as client:
-        changes.print_entries(client.pages("changes/", **query), limit=limit, as_json=as_json)
+        shown = changes.print_entries(client.pages("changes/", **query), limit=limit, as_json=as_json)
+    if not shown and subject is not None:
+        note(f"Nothing was done to anything of exactly this name; --containing {quote(subject)} looks wider.")
     return DONE
 
 
@@ -72,12 +81,13 @@ def export(
         Path | None, typer.Option("--output", metavar="FILE", help="Where to; else standard output.")
     ] = None,
     subject: Subject = None,
+    containing: Containing = None,
     job: OfJob = None,
     connection: OfConnection = None,
     since: Since = None,
 ) -> int:
     """Write the journal to a file, whole, however long it is."""
-    query = _query(subject=subject, job=job, connection=connection, since=since)
+    query = _query(subject=subject, subject__contains=containing, job=job, connection=connection, since=since)
     with reach(where) as client, client.stream("changes/", format=format_.value, **query) as chunks:
         if output is None:
             for chunk in chunks:

@@ -195,6 +195,10 @@ def test_the_journal_of_all_jobs(lasting: Machine, folder_connection: MakeConnec
     ]
     assert [row["subject"] for row in lasting.json("changes", "list", "--job", job)] == ["b", "a"]
     assert lasting.json("changes", "list", "--connection", number, "--since", "1h")[0]["key"] == "a"
+    wider = lasting.json("changes", "list", "--containing", "A", "--connection", number)
+    assert [row["subject"] for row in wider] == ["a", "a"]
+    nothing = lasting.type("changes", "list", "--subject", "the a")
+    assert "--containing 'the a' looks wider" in nothing.stderr
     file = tmp_path / "journal.csv"
     assert lasting.type("changes", "export", "--connection", number, "--output", file).returncode == 0
     assert len(file.read_text(encoding="utf-8").splitlines()) == 4
