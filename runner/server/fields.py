@@ -150,6 +150,18 @@ class Fields:
                 self.wrong(name, f'"{part}" is not a valid choice.')
         return value
 
+    def integers(self, name: str) -> list[int] | None:
+        """A list of whole numbers."""
+        value = self._get(name, required=False)
+        if value is None:
+            return None
+        found = [whole(part) for part in value] if isinstance(value, list) else [None]
+        numbers = [number for number in found if number is not None]
+        if len(numbers) < len(found):
+            self.wrong(name, "Expected a list of integers.")
+            return None
+        return numbers
+
     def instant(self, name: str) -> datetime | None:
         """A date and time with its offset, ISO 8601; without one it is UTC."""
         value = self._get(name, required=False, null=True)

@@ -38,7 +38,7 @@ def _now_on_sqlite(_element: DatabaseNow, _compiler: Any, **_options: Any) -> st
     return "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
 
 
-_waiting = (
+_whole = (
     sa.select(
         jobs,
         connections.c.system.label("c_system"),
@@ -71,7 +71,9 @@ _waiting = (
     .outerjoin(applications, applications.c.id == projects.c.application_id)
     .outerjoin(business_units, business_units.c.id == applications.c.business_unit_id)
     .outerjoin(uploads, uploads.c.id == jobs.c.upload_id)
-    .where(jobs.c.state == queue.PENDING, jobs.c.not_before <= sa.bindparam("b_now"), *queue.ADMITTED)
+)
+_waiting = (
+    _whole.where(jobs.c.state == queue.PENDING, jobs.c.not_before <= sa.bindparam("b_now"), *queue.ADMITTED)
     .order_by(jobs.c.not_before, jobs.c.id)
     .limit(sa.bindparam("b_limit"))
     .with_for_update(skip_locked=True, of=jobs)
@@ -114,6 +116,7 @@ def claim_for_agent(
     owner: str,
     kinds: Sequence[str],
     systems: Sequence[str],
+    skip: Sequence[int] = (),
     now: datetime,
     limit: int,
     lease: timedelta,
@@ -121,6 +124,7 @@ def claim_for_agent(
 ) -> list[Claim]:
     """Take pending jobs of connections that only agents reach; no ``systems`` = of any.
 
+    ``skip`` names connections that the agent leaves to others.
     Previews and reverts are none of an agent's: both are made from the journal here.
     """
     query = _waiting.where(
@@ -128,6 +132,8 @@ def claim_for_agent(
     )
     if systems:
         query = query.where(connections.c.system.in_(sorted(systems)))
+    if skip:
+        query = query.where(connections.c.id.not_in(sorted(skip)))
     rows = c.execute(query, {"b_now": to_micros(now), "b_limit": limit, "b_frozen": frozen}).all()
     return _taken(c, rows, owner=owner, now=now, lease=lease)
 
@@ -139,6 +145,20 @@ def _taken(
     for row in rows:
         _take.count(c, {"b_job_id": row.id, "b_owner": owner, "b_now": micros, "b_lease": length})
     return [_claim(row, owner, now) for row in rows]
+
+
+def claimed_before(
+    c: sa.Connection, *, owner: str, known: Sequence[int], now: datetime, limit: int, lease: timedelta
+) -> list[Claim]:
+    """What ``owner`` holds and doesn't know of, held from now on for as long as ``lease``."""
+    query = _whole.where(
+        jobs.c.state == queue.RUNNING, jobs.c.owner == owner, jobs.c.id.not_in(sorted(known))
+    )
+    rows = c.execute(query.order_by(jobs.c.id).limit(limit).with_for_update(of=jobs)).all()
+    found = [_claim(row, owner, now, again=True) for row in rows]
+    for one in found:
+        extend(c, job=one.job, lease=lease, text=None)
+    return found
 
 
 def held(c: sa.Connection, *, job_id: int, owner: str, attempt: int) -> Job | None:
@@ -172,8 +192,12 @@ def lease_until(c: sa.Connection, job_ids: Sequence[int]) -> dict[int, int]:
     return {row.id: row.lease_until for row in rows}
 
 
-def _claim(row: Any, owner: str, now: datetime) -> Claim:
-    job = queue.job_from_row(row, state=State.RUNNING, owner=owner, attempt=row.attempt + 1, started=now)
+def _claim(row: Any, owner: str, now: datetime, *, again: bool = False) -> Claim:
+    job = (
+        queue.job_from_row(row)
+        if again
+        else queue.job_from_row(row, state=State.RUNNING, owner=owner, attempt=row.attempt + 1, started=now)
+    )
     return Claim(
         job=job,
         connection=Connection(

@@ -1,6 +1,6 @@
 """Rescue: jobs whose daemon died under them are taken back, and tried again or given up."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -75,6 +75,16 @@ def expired_agents(c: sa.Connection) -> bool:
         jobs.c.state == queue.RUNNING, jobs.c.lease_until < DatabaseNow(), of_agent()
     )
     return c.execute(found.limit(1)).first() is not None
+
+
+def spare_agents(c: sa.Connection, *, lease: timedelta) -> None:
+    """Let agents hold what they have for a while yet: nobody could renew a lease while we were away."""
+    until = DatabaseNow() + lease // timedelta(microseconds=1)
+    c.execute(
+        sa.update(jobs)
+        .where(jobs.c.state == queue.RUNNING, of_agent(), jobs.c.lease_until < until)
+        .values(lease_until=until)
+    )
 
 
 def _again(row: Any) -> dict[str, Any]:

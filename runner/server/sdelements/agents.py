@@ -3,6 +3,9 @@
 An agent is a daemon elsewhere that reaches systems this server doesn't. It takes jobs of
 connections that are ``inaccessible``, and holds each by its number of ``attempt``: who was
 silent for longer than the lease finds that the number isn't good any more (409).
+
+An agent that names itself (``agent``) may say which jobs it knows of (``holding``). What it
+holds besides is handed to it again: it died, or an answer was lost, before it had noted them.
 """
 
 from datetime import timedelta
@@ -34,6 +37,7 @@ from runner.store.rescue import AGENT
 
 MOST = 50  # jobs in one claim
 SHORTEST, LONGEST, USUAL = 10, 3600, 60  # seconds of a lease
+_LONGEST_NAME = 64  # characters of an agent's name
 
 _MORE = frozenset({"kind", "uuid", "only", "state", "attempt", "cancel_requested", "created"})
 
@@ -74,6 +78,9 @@ class _Asked(NamedTuple):
     systems: list[str]
     limit: int
     lease: timedelta
+    agent: str | None
+    holding: list[int]
+    skip: list[int]  # connections
 
 
 def _read(values: dict[str, Any]) -> _Asked:
@@ -82,18 +89,31 @@ def _read(values: dict[str, Any]) -> _Asked:
     systems = fields.texts("systems")
     limit = fields.integer("limit", least=1, most=MOST)
     lease = fields.integer("lease", least=SHORTEST, most=LONGEST)
+    agent, holding, skip = _name(fields), fields.integers("holding"), fields.integers("skip")
     fields.done()
     return _Asked(
         kinds=[kind.value for kind in Kind] if kinds is None else kinds,
         systems=systems or [],
         limit=limit or 1,
         lease=timedelta(seconds=lease or USUAL),
+        agent=agent,
+        holding=holding or [],
+        skip=skip or [],
     )
 
 
-def _owner(caller: Caller) -> str:
-    """How a held job names its agent: by the token, which each agent has for itself."""
-    return f"{AGENT}{caller.token_id or 0}"
+def _name(fields: Fields) -> str | None:
+    return fields.text("agent", null=True, blank=False, longest=_LONGEST_NAME)
+
+
+def _owner(caller: Caller, agent: str | None) -> str:
+    """How a held job names its agent: by what it calls itself, whatever token its user has by now.
+
+    One without a name is known by the token, which each agent has for itself.
+    """
+    if agent is None:
+        return f"{AGENT}{caller.token_id or 0}"
+    return f"{AGENT}{caller.user_id or 0} {agent}"
 
 
 async def claim(request: Request) -> Response:
@@ -104,13 +124,20 @@ async def claim(request: Request) -> Response:
 
     def work(c: sa.Connection, caller: Caller) -> Shown:
         asked = _read(body.object())
-        taken = claims.claim_for_agent(
+        owner = _owner(caller, asked.agent)
+        taken: list[Claim] = []
+        if asked.agent is not None:
+            taken += claims.claimed_before(
+                c, owner=owner, known=asked.holding, now=now, limit=MOST, lease=asked.lease
+            )
+        taken += claims.claim_for_agent(
             c,
-            owner=_owner(caller),
+            owner=owner,
             kinds=asked.kinds,
             systems=asked.systems,
+            skip=asked.skip,
             now=now,
-            limit=asked.limit,
+            limit=max(0, asked.limit - len(taken)),
             lease=asked.lease,
             frozen=frozen,
         )
@@ -146,9 +173,9 @@ def _named(c: sa.Connection, request: Request, fields: Fields) -> store.JobView:
 
 def _held(c: sa.Connection, caller: Caller, request: Request, fields: Fields) -> Job:
     """The job a path names, which the caller must hold by the attempt that the body names."""
-    attempt = fields.integer("attempt", required=True, least=1, most=2**31 - 1)
+    attempt, agent = fields.integer("attempt", required=True, least=1, most=2**31 - 1), _name(fields)
     view = _named(c, request, fields)
-    job = claims.held(c, job_id=view.id, owner=_owner(caller), attempt=attempt or 0)
+    job = claims.held(c, job_id=view.id, owner=_owner(caller, agent), attempt=attempt or 0)
     if job is None:
         raise conflict("This job isn't held by you any more: it ended, or the lease ran out.")
     return job
@@ -239,8 +266,8 @@ def _told_before(
     c: sa.Connection, caller: Caller, request: Request, fields: Fields, *, succeeded: bool, message: str
 ) -> int | None:
     """The job's id if this agent has told this very result already: its answer got lost."""
-    attempt = fields.integer("attempt", required=True, least=1, most=2**31 - 1)
+    attempt, agent = fields.integer("attempt", required=True, least=1, most=2**31 - 1), _name(fields)
     view = _named(c, request, fields)
-    ended = claims.ended_by(c, job_id=view.id, owner=_owner(caller), attempt=attempt or 0)
+    ended = claims.ended_by(c, job_id=view.id, owner=_owner(caller, agent), attempt=attempt or 0)
     same = ended and (view.outcome == Outcome.SUCCEEDED) == succeeded and view.result_message == message
     return view.id if same else None

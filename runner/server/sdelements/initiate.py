@@ -38,6 +38,7 @@ class Asked:
     connection_id: int
     automatic: bool
     job_id: int | None
+    apart: bool  # a result of none of the jobs that wait: it says "id": null
     run: bool  # asks for a run; else it tells a result
     succeeded: bool
     message: str
@@ -67,6 +68,7 @@ def read(body: Body) -> Asked:
         connection_id=connection_id or 0,
         automatic=bool(automatic),
         job_id=job_id,
+        apart="id" in values and job_id is None,
         run=run,
         succeeded=bool(succeeded),
         message=redactor.clean(message or ""),
@@ -164,7 +166,7 @@ def _record(c: sa.Connection, caller: Caller, entry: Entry, asked: Asked, now: d
         if end(job_id=asked.job_id) is None:
             raise conflict("The job was taken to be run a moment ago.")
         return asked.job_id
-    while True:
+    while not asked.apart:
         waiting = results.oldest_waiting(c, connection_id=entry.connection.id, automatic=asked.automatic)
         if waiting is None:
             break

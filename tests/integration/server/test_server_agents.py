@@ -146,6 +146,53 @@ def test_a_silent_agent_loses_its_job(server: Running) -> None:
     assert late.status_code == 409
 
 
+def test_what_an_agent_does_not_know_it_holds_is_handed_to_it_again(server: Running) -> None:
+    """Of a claim whose answer got lost each job comes again, with the attempt it had, to this agent only."""
+    first, second = waiting(server, far(server)), waiting(server, far(server, alias="two"))
+    client = agent(server)
+    client.post("jobs/claim/", json={"agent": "north", "limit": 2})
+    assert client.post("jobs/claim/", json={"agent": "south", "limit": 2}).json() == {"results": []}
+    (again,) = client.post("jobs/claim/", json={"agent": "north", "holding": [first]}).json()["results"]
+    assert (again["id"], again["attempt"], again["state"]) == (second, 1, "running")
+    assert again["connection"]["params"] == PARAMS
+    held = {"agent": "north", "holding": [first, second]}
+    assert client.post("jobs/claim/", json=held).json() == {"results": []}
+
+
+def test_an_agent_with_a_name_outlives_its_token(server: Running) -> None:
+    """With another token of its user it still holds its jobs; another agent of this user doesn't."""
+    job = waiting(server, far(server))
+    agent(server).post("jobs/claim/", json={"agent": "north"})
+    renewed = agent(server)
+    path, attempt = f"jobs/alm/{job}/", {"attempt": 1, "agent": "north"}
+    assert renewed.post(f"{path}heartbeat/", json={**attempt, "agent": "south"}).status_code == 409
+    assert renewed.post(f"{path}heartbeat/", json={"attempt": 1}).status_code == 409
+    assert renewed.post(f"{path}heartbeat/", json=attempt).status_code == 200
+    ended = renewed.patch(path, json={**attempt, "succeeded": True, "result_message": "Done."})
+    assert ended.json()["ready"] is True
+
+
+def test_an_agent_may_leave_connections_to_others(server: Running) -> None:
+    """Jobs of connections that a claim names under skip aren't given to it."""
+    left, right = far(server), far(server, alias="two")
+    waiting(server, left)
+    wanted = waiting(server, right)
+    taken = agent(server).post("jobs/claim/", json={"skip": [left], "limit": 9}).json()["results"]
+    assert [one["id"] for one in taken] == [wanted]
+
+
+def test_leases_outlive_a_restart_of_the_server(server: Running) -> None:
+    """A lease that ran out while the server was down holds for a while, so that its agent can come back."""
+    job = waiting(server, far(server))
+    client = agent(server)
+    client.post("jobs/claim/", json={})
+    server.database.write(lambda c: c.execute(jobs.update().where(jobs.c.id == job).values(lease_until=1)))
+    server.database.write(lambda c: rescue.spare_agents(c, lease=timedelta(minutes=1)))
+    server.database.write(lambda c: rescue.rescue(c, now=server.clock(), max_attempts=3, expired_only=False))
+    assert server.state(job) is State.RUNNING
+    assert client.post(f"jobs/alm/{job}/heartbeat/", json={"attempt": 1}).status_code == 200
+
+
 def test_pauses_hold_for_agents(server: Running) -> None:
     """While all is paused, or their connection, agents get nothing."""
     connection = far(server)
@@ -168,6 +215,9 @@ def test_pauses_hold_for_agents(server: Running) -> None:
         ({"limit": 51}, "limit"),
         ({"lease": 1}, "lease"),
         ({"systems": "rally"}, "systems"),
+        ({"agent": "n" * 65}, "agent"),
+        ({"holding": ["x"]}, "holding"),
+        ({"skip": 7}, "skip"),
     ],
 )
 def test_a_wrong_claim_is_named(server: Running, body: dict[str, Any], name: str) -> None:

@@ -73,6 +73,16 @@ def test_a_result_without_a_waiting_job_is_history(server: Running) -> None:
     assert agents.json()["user"] == "no-reply+runner@localhost"
 
 
+def test_a_result_may_be_of_none_that_wait(server: Running) -> None:
+    """With ``id: null`` it is a row of its own, and the job that waits for another result goes on waiting."""
+    connection = server.connection()
+    client = server.client(Scope.RUN, Scope.READ)
+    waits = start(client, connection)["id"]
+    made = record(client, connection, id=None).json()
+    assert (made["id"] != waits, made["ready"]) == (True, True)
+    assert server.state(waits) is State.PENDING
+
+
 def test_a_job_that_runs_is_not_finished_from_outside(server: Running) -> None:
     """A result never ends a running job: named it is 409, unnamed it is a row of its own."""
     connection = server.connection()

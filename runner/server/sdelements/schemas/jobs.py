@@ -78,6 +78,11 @@ _CHANGE: dict[str, Schema] = {
 }
 _ATTEMPT: Schema = {"type": "integer", "minimum": 1}
 _LEASE: Schema = {"type": "integer", "minimum": 10, "maximum": 3600, "description": "seconds"}
+_AGENT: Schema = {
+    "type": ["string", "null"],
+    "maxLength": 64,
+    "description": "what the agent calls itself; without it, it is known by its token",
+}
 _CLAIM = thing(
     {
         **_JOB,
@@ -137,18 +142,37 @@ JOBS: dict[str, Schema] = {
             "systems": {"type": "array", "items": TEXT},
             "limit": {"type": "integer", "minimum": 1, "maximum": 50},
             "lease": _LEASE,
+            "agent": _AGENT,
+            "holding": {
+                "type": "array",
+                "items": INTEGER,
+                "description": "jobs that this agent knows it has",
+            },
+            "skip": {
+                "type": "array",
+                "items": INTEGER,
+                "description": "connections that it leaves to others",
+            },
         }
     ),
     "Claims": thing({"results": {"type": "array", "items": _CLAIM}}),
-    "Attempt": asked({"attempt": _ATTEMPT, "uuid": MAYBE_TEXT}, "attempt"),
+    "Attempt": asked({"attempt": _ATTEMPT, "uuid": MAYBE_TEXT, "agent": _AGENT}, "attempt"),
     "Heartbeat": asked(
-        {"attempt": _ATTEMPT, "uuid": MAYBE_TEXT, "lease": _LEASE, "progress": MAYBE_TEXT}, "attempt"
+        {
+            "attempt": _ATTEMPT,
+            "uuid": MAYBE_TEXT,
+            "agent": _AGENT,
+            "lease": _LEASE,
+            "progress": MAYBE_TEXT,
+        },
+        "attempt",
     ),
     "Held": thing({"id": INTEGER, "attempt": INTEGER, "lease_until": INSTANT, "cancel_requested": BOOLEAN}),
     "AgentResult": asked(
         {
             "attempt": _ATTEMPT,
             "uuid": MAYBE_TEXT,
+            "agent": _AGENT,
             "succeeded": FLAG,
             "result_message": TEXT,
             "reason": {"type": ["string", "null"], "enum": [*(one.value for one in Reason), None]},
