@@ -41,6 +41,7 @@ from runner.store.database import Database, open_database
 from runner.store.lock import StateLock
 
 STOPPED_EARLY = 75  # exit code: jobs were handed back before the drain was through
+_CLAIMED_PER_SLOT = 2  # jobs of a remote server that are held ahead: the rest is for other daemons
 _POLL = 0.05  # seconds between looks at what runs, while it ends
 _PULSE = 1.0  # seconds between looks at the loops
 _DELIVER = 10.0  # seconds for results that wait to be delivered when it ends; they keep if it takes longer
@@ -164,6 +165,9 @@ class Daemon:
                 wake=self.engine.wake,
                 vault=self.engine.vault,
                 secret=lambda system, name: is_secret(name, self.engine.systems().get(system)),
+                room=_CLAIMED_PER_SLOT * self.settings.engine.concurrency,
+                refusing=self._refusing,
+                hand_back=self.engine.hand_back,
                 metrics=metrics,
             )
             self.engine.on_ended = self.remotes.wake
@@ -302,6 +306,14 @@ class Daemon:
             "configuration": dict(self._configuration),
         }
 
+    def _refusing(self) -> str:
+        """Why no job is begun now; "" = one is."""
+        if self.engine.frozen_until() is not None:
+            return "nothing may be written now ([scheduler] freeze)"
+        if not self.engine.claiming:
+            return "the daemon stops" if self.state == "draining" else "the daemon takes no jobs now"
+        return ""
+
     def reload(self) -> None:
         """Read the configuration again and go by it; one that is wrong changes nothing."""
         if self._load is None:
@@ -351,11 +363,17 @@ class Daemon:
         What is paused or frozen stays. A signal ends it as it ends ``serve_forever``.
         """
         self.scheduler.tick()
-        self.remotes.poll_once()
-        while not self._signals and (not self.engine.idle() or self.scheduler.go_on()):
-            self._signalled.wait(_POLL)
+        self.remotes.hold()
+        patience = self.settings.engine.drain_deadline.total_seconds()
+        while True:
+            taken = self.remotes.poll_once()
+            while not self._signals and (not self.engine.idle() or self.scheduler.go_on()):
+                self._signalled.wait(_POLL)
+            # A server that gives its jobs by claims may have more of them now.
+            if self._signals or not self.remotes.deliver(patience) or not taken:
+                break
         if not self._signals:
-            self.remotes.stop(deadline=self.settings.engine.drain_deadline.total_seconds())
+            self.remotes.stop(deadline=patience)
         if self._signals:
             self._signalled.clear()
             self.stopped_early = self._drain() != 0

@@ -20,8 +20,8 @@ import structlog
 from runner.errors import AccessDenied, Refused, RunnerError, StoreError, TryLater
 from runner.model.jobs import Kind
 from runner.model.network import Network
-from runner.sdelements.jobs import FoundJob
-from runner.sdelements.server import Presence, Server
+from runner.sdelements.jobs import FoundJob, run_of
+from runner.sdelements.server import Grip, Presence, Server
 from runner.sdelements.wire import TokenRefused
 from runner.settings import Remote
 from runner.store import intake, outbox
@@ -36,10 +36,18 @@ _IDLE = 5.0  # seconds between two looks at an outbox that nobody has called abo
 _HELD = timedelta(seconds=5)  # that a result waits for another job of its connection to go first
 _DENIED = timedelta(minutes=5)  # before a result is tried again whose kind we may not write
 _STUCK = 600.0
-_NOT_FOUND, _CONFLICT = 404, 409
+_CONFLICT = 409
+_NOT_HELD = frozenset({404, 405, _CONFLICT})  # a server that was restored, or has no claims any more
+_TOO_LATE = (
+    "The server has another result of this job: it was silent here for too long, or a person ended it."
+)
 _CUT = 200  # characters from which on a server may have cut a message
 
 _CHANCE = random.Random()  # noqa: S311 - it spreads retries, it guards nothing
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,7 @@ class Deliverer(threading.Thread):
         presence: Presence,
         network: Network,
         clock: Callable[[], datetime],
+        on_delivered: Callable[[], None] = _nobody,
     ) -> None:
         super().__init__(name=f"delivery-{name}", daemon=True)
         self._remote = name
@@ -71,6 +80,7 @@ class Deliverer(threading.Thread):
         self._presence = presence
         self._clock = clock
         self._server = Server(name, settings, network)
+        self._on_delivered = on_delivered
         self._stopping = False
         self._called = threading.Event()
         self._until = math.inf  # when the last round has to end, by the monotonic clock
@@ -209,6 +219,8 @@ class Deliverer(threading.Thread):
             self._database.write(write)
         done = sum(one.state is Delivery.DELIVERED for one in settled)
         self.delivered += done
+        if done:
+            self._on_delivered()
         return done
 
     def _deliver(self, letter: Letter, blocked: set[int]) -> Settled | None:
@@ -230,6 +242,8 @@ class Deliverer(threading.Thread):
         return settled
 
     def _settle(self, letter: Letter) -> Settled | None:
+        if letter.held is not None and letter.remote_id is not None and letter.seen is not None:
+            return self._end_claimed(letter, letter.remote_id, run_of(letter.seen), letter.held)
         if letter.state is Delivery.SENT:
             there = self._find(letter)
             if there is not None:
@@ -246,6 +260,36 @@ class Deliverer(threading.Thread):
                     return self._arrived(letter, there)
                 self._waiting = None
         return self._add_row(letter)
+
+    def _end_claimed(self, letter: Letter, ident: int, run: str, attempt: int) -> Settled | None:
+        """Tell the result of a job that we hold, or held: another may have run it meanwhile."""
+        result = {
+            "succeeded": letter.succeeded,
+            "result_message": letter.message,
+            "reason": None if letter.succeeded else letter.reason,
+            "totals": dict(letter.totals),
+            "memory": dict(letter.memory),
+        }
+        claim = Grip(self._database.write(intake.agent_name), run, attempt)
+        try:
+            return self._arrived(letter, self._server.end_claimed(letter.kind, ident, claim, result))
+        except Refused as error:
+            if error.status not in _NOT_HELD:
+                raise
+        job = self._server.job(letter.kind, ident)
+        if job is None or job.uuid != run:
+            return self._add_row(letter)  # the server was restored, and knows nothing of this job
+        if job.ready:
+            self._log.warning("result_came_too_late", job=letter.job_id)
+            return Settled(job_id=letter.job_id, state=Delivery.DROPPED, error=_TOO_LATE)
+        if not job.held:  # nobody has begun it again, and so nobody need to
+            try:
+                return self._arrived(letter, self._post(letter, named=True))
+            except Refused as error:
+                if error.status != _CONFLICT:
+                    raise
+        self._put_off(letter, _HELD, "Another agent was given the job; its result goes first.")
+        return None
 
     def _add_row(self, letter: Letter) -> Settled | None:
         """Post a result that no job over there waits for, as a row of its own."""

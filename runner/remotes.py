@@ -1,4 +1,4 @@
-"""All remote servers together: a poller and a delivery for each."""
+"""All remote servers together: a poller, a holder and a delivery for each."""
 
 import contextlib
 import threading
@@ -12,6 +12,7 @@ import structlog
 from runner import reconcile
 from runner.delivery import Deliverer
 from runner.errors import RunnerError, StoreError
+from runner.holding import Holder
 from runner.metrics import Metrics
 from runner.model.network import Network
 from runner.poller import Poller
@@ -40,6 +41,9 @@ class Remotes:
         wake: Callable[[], None],
         vault: Vault,
         secret: Callable[[str, str], bool],
+        room: int,
+        refusing: Callable[[], str],
+        hand_back: Callable[[int, str], None],
         metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
@@ -61,14 +65,37 @@ class Remotes:
                 wake=wake,
                 vault=vault,
                 secret=secret,
+                room=room,
+                refusing=refusing,
                 metrics=metrics,
             )
             for name, one in settings.items()
         }
         self.deliverers = {
-            name: Deliverer(name, one, database, presence=self.presences[name], network=network, clock=clock)
+            name: Deliverer(
+                name,
+                one,
+                database,
+                presence=self.presences[name],
+                network=network,
+                clock=clock,
+                on_delivered=self.pollers[name].wake,
+            )
             for name, one in settings.items()
             if one.mode == "run"
+        }
+        self.holders = {
+            name: Holder(
+                name,
+                settings[name],
+                database,
+                presence=self.presences[name],
+                network=network,
+                clock=clock,
+                refusing=refusing,
+                hand_back=hand_back,
+            )
+            for name in self.deliverers
         }
         self._started = False
 
@@ -77,13 +104,24 @@ class Remotes:
         self._started = True
         if len(self.deliverers) < len(self.pollers):
             threading.Thread(target=self._compare_daily, name="comparison", daemon=True).start()
+        self.hold()
         for thread in (*self.pollers.values(), *self.deliverers.values()):
             thread.start()
 
-    def poll_once(self) -> None:
-        """Look for work now, on this thread; a server that is away is told of in the log."""
+    def hold(self) -> None:
+        """Begin to hold what was claimed."""
+        for holder in self.holders.values():
+            holder.start()
+
+    def poll_once(self) -> int:
+        """Look for work now, on this thread; how many jobs are new here.
+
+        A server that is away is told of in the log.
+        """
+        before = sum(poller.seen.taken for poller in self.pollers.values())
         for poller in self.pollers.values():
             poller.round()
+        return sum(poller.seen.taken for poller in self.pollers.values()) - before
 
     def wake(self) -> None:
         """Deliver: a job has ended."""
@@ -104,19 +142,32 @@ class Remotes:
         if self._started:
             for thread in (*self.pollers.values(), *self.deliverers.values()):
                 thread.join(_JOIN)
-        end = time.monotonic() + deadline
+        if deadline:
+            self.deliver(deadline)
+        for holder in self.holders.values():
+            holder.end()
+        for holder in self.holders.values():
+            if holder.ident is not None:
+                holder.join(_JOIN)
+                if deadline and not holder.is_alive():
+                    holder.last_round()
+
+    def deliver(self, seconds: float) -> bool:
+        """Deliver what is due on this thread, for so long at the most; whether all of it went."""
+        end, went = time.monotonic() + seconds, True
         with contextlib.suppress(StoreError):
             for deliverer in self.deliverers.values():
-                if deadline and not deliverer.is_alive():
-                    deliverer.flush(deadline=end)
+                if not deliverer.is_alive():
+                    went = deliverer.flush(deadline=end) and went
+            return went
+        return False
 
     def healthy(self) -> bool:
         """Whether all loops come round."""
         if not self._started:
             return True
-        return all(one.healthy() for one in self.pollers.values()) and all(
-            one.healthy() for one in self.deliverers.values()
-        )
+        loops: list[Poller | Deliverer | Holder] = [*self.pollers.values(), *self.deliverers.values()]
+        return all(one.healthy() for one in [*loops, *self.holders.values()])
 
     def anything_due(self) -> bool:
         """Whether any result waits to be delivered."""

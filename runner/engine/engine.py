@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,7 @@ from runner.model.jobs import Claim, Connection, Outcome
 from runner.sdelements.side import RemoteSide
 from runner.secrets import has_credentials
 from runner.settings import Settings
-from runner.store import claims, facts, queue, rescue
+from runner.store import claims, facts, outbox, queue, rescue
 from runner.store.database import Database
 from runner.store.vault import KEY_FILE, Vault
 
@@ -50,6 +50,7 @@ _TOLD = {
 _GIVE_BACK = 15.0  # seconds that interrupted runs have to end
 _KEEP_EVERY = 1.0  # seconds between the keeper's rounds
 _STUCK = 300.0  # seconds after which a loop that came round no more makes no progress
+_SPARED = timedelta(minutes=1)  # for agents to find this server again
 _RENEWALS = 3  # of a lease before it runs out, so that one may fail
 
 
@@ -114,6 +115,7 @@ class Engine:
         leftovers = self.factory.end_leftovers()
         if leftovers:
             self._log.warning("leftover_workers_were_ended", number=leftovers)
+        self.database.write(partial(rescue.spare_agents, lease=_SPARED))
         self._rescue(expired_only=self.database.dialect != "sqlite")
         self._slots = [Slot(self, number) for number in range(self.settings.engine.concurrency)]
         for slot in self._slots:
@@ -184,10 +186,15 @@ class Engine:
         """Look for work: something was enqueued."""
         self.more_work()
 
-    def cancel(self, job_id: int) -> None:
+    def cancel(self, job_id: int, why: str = "Cancelled.") -> None:
         """End a running job that is asked to end."""
         for slot in self._slots:
-            slot.stop_job(Cancelled("Cancelled."), job_id=job_id)
+            slot.stop_job(Cancelled(why), job_id=job_id)
+
+    def hand_back(self, job_id: int, why: str) -> None:
+        """Stop a run, which begins anew when it may."""
+        for slot in self._slots:
+            slot.stop_job(HandedBack(why), job_id=job_id)
 
     def systems(self) -> Mapping[str, System]:
         """All systems there are connectors for."""
@@ -433,8 +440,9 @@ class Engine:
         if running:
             with self.database.read() as c:
                 asked = claims.cancel_requested(c, running)
+                why = outbox.why_let_go(c, asked) if asked else {}
             for job_id in asked:
-                self.cancel(job_id)
+                self.cancel(job_id, why.get(job_id, "Cancelled."))
 
     def _agents_lost(self) -> bool:
         """Whether an agent let its lease run out: on SQLite only theirs do, a daemon has the lock."""

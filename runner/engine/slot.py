@@ -258,6 +258,8 @@ class Slot(threading.Thread):
         try:
             unwanted = remote_jobs.unwanted(claim, self._engine.surroundings)
             if unwanted is not None:
+                if unwanted.waits is None and claim.job.attempt > 1:
+                    self._settle(claim)  # what its earlier attempts wrote is ours to find out
                 return unwanted
             claim = claim.on(declared.resolved(stored, systems))
             talk = self._talk(claim, self._engine.settings.engine.job_timeout)

@@ -43,6 +43,7 @@ class FoundJob:
     attachment: str | None
     connection: FoundConnection
     uuid: str | None = None  # of a server that tells it, which no restore makes twice
+    held: bool = False  # by an agent, or by the server itself: it runs, as far as the server says
 
 
 def read_job(kind: Kind, row: dict[str, Any]) -> FoundJob:
@@ -62,6 +63,7 @@ def read_job(kind: Kind, row: dict[str, Any]) -> FoundJob:
         attachment=None if attachment in (None, "") else str(attachment),
         connection=read_connection(kind, there),
         uuid=None if row.get("uuid") is None else str(row["uuid"]),
+        held=row.get("state") == "running",
     )
 
 
@@ -95,6 +97,11 @@ _RUN = "run "
 def seen_as(uuid: str) -> str:
     """What a claimed job is known by: its run, which no restore makes twice."""
     return _RUN + uuid
+
+
+def run_of(seen: str) -> str:
+    """The run of a claimed job, by what it is known by."""
+    return seen.removeprefix(_RUN)
 
 
 def spelled(instant: str) -> str:

@@ -1,11 +1,12 @@
 """One remote server, as its poller, its deliveries and its runs speak with it."""
 
+import contextlib
 import platform
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -18,6 +19,10 @@ from runner.sdelements.wire import Json, TokenRefused, Wire
 from runner.settings import Remote
 
 NOT_FOUND = 404
+LEASE = 120
+"""Seconds for which a claimed job is held at a time."""
+
+_TOLD = "uuid,state"  # of a job, besides what every server tells
 
 
 class Presence:
@@ -54,6 +59,24 @@ class Presence:
                 self.why = self._since = None
 
 
+class Grip(NamedTuple):
+    """What a held job is held by; a server that was restored may know its number as another's."""
+
+    agent: str
+    uuid: str
+    attempt: int
+
+
+class Claimed(NamedTuple):
+    """A job that a server gave us for a while."""
+
+    job: FoundJob
+    uuid: str
+    attempt: int
+    only: str | None
+    memory: Json
+
+
 class Server:
     """The requests there are, each by what it is for. Each thread has its own."""
 
@@ -71,7 +94,7 @@ class Server:
     def pending(self, kind: Kind) -> Iterator[FoundJob]:
         """Jobs that have no result yet. The filter is looked at again: not every server has it."""
         self.unreadable.pop(kind, None)
-        for row in self.wire.rows(f"jobs/{kind.value}/", ready="false"):
+        for row in self.wire.rows(f"jobs/{kind.value}/", ready="false", include=_TOLD):
             try:
                 job = read_job(kind, row)
             except BadInput as error:
@@ -90,7 +113,7 @@ class Server:
     def job(self, kind: Kind, job_id: int) -> FoundJob | None:
         """One job, or None if there is none of this number."""
         try:
-            return read_job(kind, self.wire.get(f"jobs/{kind.value}/{job_id}/", include="uuid"))
+            return read_job(kind, self.wire.get(f"jobs/{kind.value}/{job_id}/", include=_TOLD))
         except Refused as error:
             if error.status == NOT_FOUND:
                 return None
@@ -115,8 +138,8 @@ class Server:
             "succeeded": succeeded,
             "result_message": message,
         }
-        if job_id is not None:
-            body["id"] = job_id
+        # Null tells a server of our kind that it is none of the jobs that wait; others don't look at it.
+        body["id"] = job_id
         row = self.wire.send("POST", f"jobs/{kind.value}/", body, key=key)
         number = row.get("id")
         if not isinstance(number, int):
@@ -124,6 +147,61 @@ class Server:
         return number
 
     # --- jobs by claims, where the server offers them ---------------------------------------
+
+    def claim(
+        self,
+        kinds: Sequence[Kind],
+        systems: Sequence[str],
+        *,
+        agent: str,
+        holding: Sequence[int],
+        skip: Sequence[int],
+        limit: int,
+    ) -> list[Claimed] | None:
+        """Take up to ``limit`` jobs for a lease; None if the server offers no claims.
+
+        ``holding`` are the jobs that we know we hold: others that we hold are told again.
+        ``AccessDenied`` if it offers them, and not to us.
+        """
+        body: Json = {
+            "kinds": [kind.value for kind in kinds],
+            "systems": list(systems),
+            "agent": agent,
+            "holding": list(holding),
+            "skip": list(skip),
+            "limit": limit,
+            "lease": LEASE,
+        }
+        try:
+            # Sent again, it gives what the answer that got lost had.
+            rows = self.wire.send("POST", "jobs/claim/", body, repeatable=True).get("results")
+        except Refused:
+            return None
+        if not isinstance(rows, list):
+            return None
+        return [_claimed(row) for row in rows]
+
+    def hold(self, kind: Kind, job_id: int, grip: Grip) -> bool | None:
+        """Hold a claimed job for another lease; whether it is cancelled, None if it isn't ours any more."""
+        try:
+            body = {**grip._asdict(), "lease": LEASE}
+            told = self.wire.send("POST", f"jobs/{kind.value}/{job_id}/heartbeat/", body)
+        except TokenRefused:
+            raise
+        except (Refused, AccessDenied):
+            return None
+        return told.get("cancel_requested") is True
+
+    def give_back(self, kind: Kind, job_id: int, grip: Grip) -> None:
+        """Let others take a claimed job; one that isn't ours any more is theirs already."""
+        with contextlib.suppress(Refused):
+            self.wire.send("POST", f"jobs/{kind.value}/{job_id}/give-back/", grip._asdict())
+
+    def end_claimed(self, kind: Kind, job_id: int, grip: Grip, result: Json) -> int:
+        """Tell how a claimed job ended; said again, the server answers as the first time."""
+        path, body = f"jobs/{kind.value}/{job_id}/", {**grip._asdict(), **result}
+        told = self.wire.send("PATCH", path, body, repeatable=True)
+        return told["id"] if isinstance(told.get("id"), int) else job_id
 
     # --- connections ----------------------------------------------------------------------
 
@@ -159,3 +237,17 @@ class Server:
         except (Refused, AccessDenied):
             return False  # an older server, or one that keeps this to administrators
         return True
+
+
+def _claimed(row: Any) -> Claimed:
+    try:
+        job, only, memory = read_job(Kind(row["kind"]), row), row.get("only"), row.get("memory")
+        return Claimed(
+            job=job,
+            uuid=str(row["uuid"]),
+            attempt=int(row["attempt"]),
+            only=None if only is None else str(only),
+            memory=memory if isinstance(memory, dict) else {},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"The server handed out a job that can't be read: {error!r}.") from error

@@ -11,7 +11,7 @@ from runner.model.network import Network
 from runner.sdelements.jobs import spelled
 from runner.sdelements.people import Ties
 from runner.sdelements.platform import Platform
-from runner.sdelements.server import Server
+from runner.sdelements.server import Grip, Server
 from runner.secrets import read_reference
 from runner.settings import Remote
 
@@ -51,7 +51,13 @@ class RemoteSide:
             return "This job was finished over there meanwhile, so it wasn't run."
         if spelled(job.last_run) != seen:
             return "The server has given this job's number to another one, so it wasn't run."
+        if job.held:
+            return "Another agent runs this job, so it wasn't run here."
         return None
+
+    def hold(self, name: str, kind: Kind, remote_id: int, grip: Grip) -> bool | None:
+        """Hold a claimed job for another lease; whether it is cancelled, None if it isn't ours any more."""
+        return self._server(name).hold(kind, remote_id, grip)
 
     def at_home(self, connection: Connection) -> Connection:
         """The connection with the secrets that are kept here for its host, and no other."""

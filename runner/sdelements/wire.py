@@ -82,9 +82,21 @@ class Wire:
 
     # --- writing --------------------------------------------------------------------------
 
-    def send(self, method: str, path: str, body: Json | None = None, *, key: str | None = None) -> Json:
-        """Write something, once. ``key`` lets a server that knows such keys recognise a repetition."""
-        return self._call(method, path, body=body, headers={"Idempotency-Key": key} if key else {})
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        key: str | None = None,
+        repeatable: bool = False,
+    ) -> Json:
+        """Write something, once unless it is ``repeatable``.
+
+        ``key`` lets a server that knows such keys recognise a repetition.
+        """
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._call(method, path, body=body, headers=headers, repeatable=repeatable)
 
     # --- a request ------------------------------------------------------------------------
 
@@ -126,6 +138,7 @@ class Wire:
         query: Json | None = None,
         body: Json | None = None,
         headers: dict[str, str] | None = None,
+        repeatable: bool = False,
     ) -> Json:
         client = self._client or self._open()
 
@@ -141,7 +154,7 @@ class Wire:
             body=body,
             headers={"Accept": "application/json", **(headers or {})},
             accept=_MEANT,
-            repeatable=method == "GET",
+            repeatable=repeatable or method == "GET",
         )
         if status >= HTTPStatus.BAD_REQUEST:
             raise self._refused(status, _said(told), path)

@@ -259,7 +259,7 @@ class Remote(Section):
     systems: list[str] = Field([], description="systems that are run here; none named = all there are")
     take: Literal["auto", "inaccessible", "pending"] = Field(
         "auto",
-        description="auto = what the server can't reach, or all if it doesn't tell",
+        description="auto = by claims, else what the server can't reach, or all if it doesn't tell",
     )
     mode: Literal["run", "observe"] = Field(
         "run", description="observe = plan everything, write and post nothing, and compare"

@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from runner.errors import StoreError, StoreNewer
-from runner.store import facts, migrate, pauses
+from runner.store import facts, intake, migrate, pauses
 from runner.store.database import Database
 
 FORMAT = 1
@@ -158,6 +158,7 @@ def pause_restored(database: Database, *, created: str, now: datetime) -> None:
 
 def _pause(c: sa.Connection, *, why: str, now: datetime) -> None:
     facts.drop(c, _HOME)  # this says it already
+    facts.drop(c, intake.AGENT)  # what the original holds elsewhere isn't held by the copy
     pauses.resume(c)  # an older pause was another one's
     pauses.pause(c, why=why, now=now)
 

@@ -2,11 +2,13 @@
 
 A job over there is known by its number and its ``last_run`` as it was first seen. A number
 with another ``last_run`` is another job: a server that was restored hands numbers out again.
+One that was claimed is known by its number and its run, which no restore makes twice.
 """
 
 import contextlib
+import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +16,11 @@ import sqlalchemy as sa
 
 from runner.errors import SealedShut
 from runner.model.jobs import Frequency, Kind
-from runner.store import accounts, connections, queue
+from runner.store import accounts, connections, facts, queue
 from runner.store.queue import Origin
 from runner.store.schema import connections as table
-from runner.store.schema import outbox
+from runner.store.schema import jobs, outbox
+from runner.store.values import to_json
 from runner.store.vault import Vault
 
 
@@ -44,6 +47,9 @@ class RemoteJob:
     connection: RemoteConnection
     origin: Origin
     automatic: bool
+    run: str | None = None  # what it is known by if it was claimed; None = the server doesn't say
+    only: str | None = None  # the one subject that it is about
+    memory: Mapping[str, Any] = field(default_factory=dict)  # the connection's, of one that was claimed
 
 
 def known(c: sa.Connection, *, remote: str, kind: Kind, remote_ids: Collection[int]) -> set[tuple[int, str]]:
@@ -65,7 +71,7 @@ def take(
     """
     where = job.connection
     seen = known(c, remote=where.remote, kind=where.kind, remote_ids=[job.origin.remote_id])
-    if (job.origin.remote_id, job.origin.seen) in seen:
+    if (job.origin.remote_id, job.origin.seen) in seen or _is_held(c, job):
         return None
     connection_id = keep_connection(c, where, now=now, vault=vault)
     made, _ = queue.enqueue(
@@ -79,6 +85,99 @@ def take(
         origin=job.origin,
     )
     return made
+
+
+def _is_held(c: sa.Connection, job: RemoteJob) -> bool:
+    """Whether we claimed this very job, and still owe its result."""
+    if job.run is None:
+        return False
+    row = _claimed(c, job, job.run)
+    return row is not None and row.settled is None
+
+
+def _claimed(c: sa.Connection, job: RemoteJob, run: str) -> Any:
+    return c.execute(
+        sa.select(outbox.c.job_id, outbox.c.state, outbox.c.settled).where(
+            outbox.c.remote == job.connection.remote,
+            outbox.c.kind == job.connection.kind.value,
+            outbox.c.remote_id == job.origin.remote_id,
+            outbox.c.seen == run,
+        )
+    ).one_or_none()
+
+
+def _adopted(c: sa.Connection, job: RemoteJob) -> Any:
+    """One that we saw pending before the server gave it to us; from now on it is the one that was claimed."""
+    where = job.connection
+    there = sa.select(jobs.c.id).join(table, table.c.id == jobs.c.connection_id)
+    return c.execute(
+        sa.update(outbox)
+        .where(
+            outbox.c.remote == where.remote,
+            outbox.c.kind == where.kind.value,
+            outbox.c.remote_id == job.origin.remote_id,
+            outbox.c.held.is_(None),
+            outbox.c.settled.is_(None),
+            outbox.c.job_id.in_(
+                there.where(jobs.c.id == outbox.c.job_id, table.c.remote_id == where.remote_id)
+            ),
+        )
+        .values(seen=job.origin.seen)
+        .returning(outbox.c.job_id, outbox.c.state, outbox.c.settled)
+    ).one_or_none()
+
+
+def take_claimed(c: sa.Connection, job: RemoteJob, *, now: datetime, vault: Vault) -> int | None:
+    """Record a remote job that was claimed; its number here, None if we have it or its result already.
+
+    Claimed again while it waits or runs here, or while its result waits, it goes on under the
+    new claim. A server that was restored may have forgotten a result: it is told again.
+    """
+    row = _claimed(c, job, job.origin.seen) or _adopted(c, job)
+    mine = outbox.c.job_id == (None if row is None else row.job_id)
+    if row is not None and row.settled is None:
+        c.execute(sa.update(outbox).where(mine).values(held=job.origin.held))
+        return None
+    if row is not None and row.state == "delivered":
+        c.execute(
+            sa.update(outbox)
+            .where(mine)
+            .values(state="owed", held=job.origin.held, settled=None, result_id=None, not_before=0)
+        )
+        return None
+    if row is not None:  # it was given back or taken from us, and is begun anew
+        c.execute(sa.update(outbox).where(mine).values(seen=f"{job.origin.seen} until job {row.job_id}"))
+    connection_id = keep_connection(c, job.connection, now=now, vault=vault)
+    c.execute(sa.update(table).where(table.c.id == connection_id).values(memory=to_json(dict(job.memory))))
+    made, _ = queue.enqueue(
+        c,
+        connection_id=connection_id,
+        kind=job.connection.kind,
+        now=now,
+        automatic=job.automatic,
+        only=job.only,
+        user_id=accounts.find_service_account(c),
+        origin=job.origin,
+    )
+    return made
+
+
+def paused(c: sa.Connection, remote: str) -> set[int]:
+    """The numbers over there of a remote's connections that are paused here."""
+    return set(c.scalars(sa.select(table.c.remote_id).where(table.c.remote == remote, table.c.paused)))
+
+
+AGENT = "agent"
+"""The fact that holds what this store's daemons call themselves where they hold jobs."""
+
+
+def agent_name(c: sa.Connection) -> str:
+    """What we call ourselves where we hold jobs; made at the first time. A copy of the store gets another."""
+    known = facts.get(c, AGENT)
+    if known is None:
+        known = uuid.uuid4().hex
+        facts.put(c, AGENT, known)
+    return known
 
 
 def keep_connection(c: sa.Connection, value: RemoteConnection, *, now: datetime, vault: Vault) -> int:

@@ -5,17 +5,18 @@ A job's row is there from before it runs; from the moment it is finished it is d
 for one that was never made.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
-from runner.model.jobs import Kind
+from runner.model.jobs import Kind, State
+from runner.store import queue
 from runner.store.schema import connections, jobs, outbox
-from runner.store.values import to_micros
+from runner.store.values import from_json, to_micros
 
 
 class Delivery(StrEnum):
@@ -45,6 +46,10 @@ class Letter:
     succeeded: bool
     message: str
     attempts: int
+    held: int | None = None  # the attempt by which its job is held over there
+    reason: str | None = None
+    totals: Mapping[str, int] = field(default_factory=dict)
+    memory: Mapping[str, Any] = field(default_factory=dict)  # the connection's
     waits: bool = False  # it was put off, and with it what comes after it of its connection
 
 
@@ -57,9 +62,12 @@ _due = (
         jobs.c.connection_id,
         jobs.c.automatic,
         jobs.c.outcome,
+        jobs.c.reason,
+        jobs.c.totals,
         jobs.c.result_message,
         connections.c.remote_id.label("remote_connection"),
         connections.c.remote_mark,
+        connections.c.memory,
     )
     .join(jobs, jobs.c.id == outbox.c.job_id)
     .join(connections, connections.c.id == jobs.c.connection_id)
@@ -81,6 +89,9 @@ def due(c: sa.Connection, remote: str, *, now: datetime, after: int, limit: int)
     return [
         replace(
             _letter(row, succeeded=row.outcome == "succeeded", message=row.result_message),
+            reason=row.reason,
+            totals=from_json(row.totals),
+            memory={} if row.held is None else from_json(row.memory),
             waits=begins < row.not_before < ends,
         )
         for row in rows
@@ -102,7 +113,94 @@ def _letter(row: Any, *, succeeded: bool, message: str) -> Letter:
         succeeded=succeeded,
         message=message,
         attempts=row.attempts,
+        held=row.held,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A job that a remote server gave us for a while, and whose result it hasn't got."""
+
+    job_id: int
+    kind: Kind
+    remote_id: int
+    remote_connection: int
+    seen: str
+    attempt: int  # over there
+    state: State  # here
+    begun: bool  # whether an attempt at it was made here
+    paused: bool  # whether its connection is paused here
+
+
+def held(c: sa.Connection, remote: str) -> list[Held]:
+    """What we hold at a remote, in the order of the jobs here."""
+    rows = c.execute(
+        sa.select(
+            outbox.c.job_id,
+            outbox.c.kind,
+            outbox.c.remote_id,
+            outbox.c.seen,
+            outbox.c.held,
+            jobs.c.state,
+            jobs.c.attempt,
+            connections.c.remote_id.label("remote_connection"),
+            connections.c.paused,
+        )
+        .join(jobs, jobs.c.id == outbox.c.job_id)
+        .join(connections, connections.c.id == jobs.c.connection_id)
+        .where(outbox.c.remote == remote, outbox.c.settled.is_(None), outbox.c.held.is_not(None))
+        .order_by(outbox.c.job_id)
+    )
+    return [
+        Held(
+            job_id=row.job_id,
+            kind=Kind(row.kind),
+            remote_id=row.remote_id,
+            remote_connection=row.remote_connection,
+            seen=row.seen,
+            attempt=row.held,
+            state=State(row.state),
+            begun=row.attempt > 0,
+            paused=bool(row.paused),
+        )
+        for row in rows
+    ]
+
+
+def stands(c: sa.Connection, one: Held) -> bool:
+    """Whether we still hold a job by this attempt."""
+    query = sa.select(outbox.c.job_id).where(
+        outbox.c.job_id == one.job_id, outbox.c.settled.is_(None), outbox.c.held == one.attempt
+    )
+    return c.execute(query).first() is not None
+
+
+def let_go(c: sa.Connection, job_id: int, *, why: str, now: datetime, waiting: bool = False) -> bool:
+    """End a job here that isn't ours any more, and owe nothing for it; False if it ended before.
+
+    One that runs is asked to end, unless only one that is ``waiting`` is meant; ``why`` is what it says then.
+    """
+    row = c.execute(sa.select(jobs.c.state, jobs.c.connection_id).where(jobs.c.id == job_id)).one_or_none()
+    if row is None:
+        return False
+    queue.lock(c, row.connection_id)
+    state = c.scalar(sa.select(jobs.c.state).where(jobs.c.id == job_id).with_for_update())
+    if state == State.FINISHED.value or (waiting and state == State.RUNNING.value):
+        return False
+    settle(c, [Settled(job_id=job_id, state=Delivery.DROPPED, error=why)], now=now)
+    if queue.cancel(c, job_id=job_id, now=now) in {State.PENDING, State.BEHIND}:
+        c.execute(sa.update(jobs).where(jobs.c.id == job_id).values(result_message=why))
+    return True
+
+
+def why_let_go(c: sa.Connection, job_ids: Collection[int]) -> dict[int, str]:
+    """Of these jobs those that aren't ours any more, each with a sentence that says so."""
+    rows = c.execute(
+        sa.select(outbox.c.job_id, outbox.c.error).where(
+            outbox.c.job_id.in_(job_ids), outbox.c.state == Delivery.DROPPED.value, outbox.c.error != ""
+        )
+    )
+    return {row.job_id: row.error for row in rows}
 
 
 def note_sent(c: sa.Connection, job_ids: Sequence[int]) -> None:

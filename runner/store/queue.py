@@ -86,7 +86,8 @@ class Origin:
     """The job of a remote server that a job here is the run of."""
 
     remote_id: int
-    seen: str  # its last_run when it was first seen, as the server wrote it
+    seen: str  # its last_run when it was first seen, as the server wrote it; or its run, if it was claimed
+    held: int | None = None  # the attempt by which it was claimed
 
 
 def enqueue(
@@ -135,7 +136,7 @@ def enqueue(
     if row.remote is not None and (origin is not None or not preview):
         owed: dict[str, Any] = {"job_id": row.id, "remote": row.remote, "kind": kind.value}
         if origin is not None:
-            owed |= {"remote_id": origin.remote_id, "seen": origin.seen}
+            owed |= {"remote_id": origin.remote_id, "seen": origin.seen, "held": origin.held}
         if preview:
             owed |= {"state": "dropped", "settled": to_micros(now)}  # it was seen, and nothing is told of it
         c.execute(sa.insert(outbox).values(**owed))

@@ -474,7 +474,8 @@ outbox = sa.Table(
     sa.Column("remote", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("remote_id", sa.BigInteger),  # the job over there; null = the run was begun here
-    sa.Column("seen", sa.Text),  # its last_run when it was first seen, as the server wrote it
+    sa.Column("seen", sa.Text),  # its last_run when it was first seen; of one that was claimed, its run
+    sa.Column("held", sa.Integer),  # the attempt by which it is held over there; null = it wasn't claimed
     sa.Column("state", sa.Text, nullable=False, server_default="owed"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("not_before", _Instant, nullable=False, server_default="0"),

@@ -34,8 +34,9 @@ _DRIP = 40  # parts of an answer that drips
 class BadNetwork:
     """The proxy: ``choose`` may be set at any time."""
 
-    def __init__(self, upstream: int, *, forget: str = "") -> None:
+    def __init__(self, upstream: int, *, forget: str = "", old: bool = False) -> None:
         self.upstream = upstream
+        self._old = old  # the server knows no claims
         self._forget = forget  # a part of queries that never arrives, as if the server didn't know it
         self.choose: Choice = lambda _method, _path: None
         self.met: Counter[str] = Counter()  # faults that requests met
@@ -76,6 +77,9 @@ class BadNetwork:
         if fault is not None:
             self.met[fault] += 1
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        if self._old and "/jobs/claim/" in request.path and fault is None:
+            self.met["old"] += 1
+            fault = "404 before"
         try:
             self._answer(request, body, fault or "")
         except OSError:

@@ -133,8 +133,10 @@ def test_a_change_of_a_remote_project_is_made_over_there(pair: Pair, over: Over)
 
 
 @pytest.mark.slow
-def test_a_number_that_is_handed_out_again_is_another_job(pair: Pair) -> None:
+@pytest.mark.parametrize("take", ["auto", "inaccessible"])
+def test_a_number_that_is_handed_out_again_is_another_job(pair: Pair, take: str) -> None:
     """A server restored from an older backup forgets a job that runs here, and gives its number away."""
+    pair.set(take=take)
     bed, backup = pair.folder / "bed", pair.folder / "backup"
     bed.touch()
     with pair.there.daemon():
@@ -151,6 +153,7 @@ def test_a_number_that_is_handed_out_again_is_another_job(pair: Pair) -> None:
         until("the job has ended", lambda: events(pair, "job_finished"))
         with pair.there.daemon():
             assert over.ask(place) == job, "the number is another one"
+            pair.there.type("resume")  # it knows that it was restored
             until("both results are there", lambda: sum(row["ready"] for row in over.jobs()) == 2)
             rows = over.jobs()
     assert len(rows) == 2

@@ -46,12 +46,15 @@ class Between:
         return all(rows[job]["ready"] for job in jobs) and not remote["undelivered"] and not remote["away"]
 
 
-@pytest.fixture(scope="module")
-def between(tmp_path_factory: pytest.TempPathFactory, plugins: Path) -> Iterator[Between]:
+@pytest.fixture(scope="module", params=["by claims", "an old server"])
+def between(
+    tmp_path_factory: pytest.TempPathFactory, plugins: Path, request: pytest.FixtureRequest
+) -> Iterator[Between]:
     """Give two daemons that reach each other through a network that the tests own."""
     pair = Pair(tmp_path_factory.mktemp("between"), plugins)
     with ExitStack() as stack:
-        network = stack.enter_context(BadNetwork(pair.port).serving())
+        old = request.param == "an old server"
+        network = stack.enter_context(BadNetwork(pair.port, old=old).serving())
         pair.set(url=f"http://127.0.0.1:{network.port}", timeout="1s")
         stack.enter_context(pair.there.daemon())
         over = pair.over()
@@ -90,14 +93,15 @@ def test_each_fault_ends_with_one_result_for_each_job(between: Between, fault: s
 
 
 def test_writes_that_are_done_and_not_answered_are_not_repeated(between: Between) -> None:
-    """Each result's first POST is done and its answer lost; the second look finds it there."""
+    """Each result's first request is done and its answer lost; nothing is there twice afterwards."""
     before = {row["id"] for row in between.over.jobs()}
     seen: set[str] = set()
     lock = threading.Lock()
 
     def choose(method: str, path: str) -> str | None:
         with lock:
-            if method == "POST" and "/jobs/" in path and len(seen) < JOBS:
+            result = method == "PATCH" or (method == "POST" and path.endswith("/jobs/alm/"))
+            if result and len(seen) < JOBS:
                 seen.add(f"{len(seen)}")
                 return "reset after"
         return None
@@ -178,12 +182,16 @@ def done(over: Over) -> int:
 
 
 @pytest.mark.slow
-def test_jobs_are_worked_off_while_either_is_killed(pair: Pair) -> None:
-    """Forty jobs and four kills: exactly forty results over there, each right."""
+@pytest.mark.parametrize("take", ["auto", "inaccessible"])
+def test_jobs_are_worked_off_while_either_is_killed(pair: Pair, take: str) -> None:
+    """Forty jobs and four kills: exactly forty results over there, each right, with claims and without."""
+    pair.set(take=take)
     work_off(pair, jobs=40, kills=4, seed=8)
 
 
 @pytest.mark.torture
-def test_a_thousand_jobs_are_worked_off_while_either_is_killed(pair: Pair) -> None:
+@pytest.mark.parametrize("take", ["auto", "inaccessible"])
+def test_a_thousand_jobs_are_worked_off_while_either_is_killed(pair: Pair, take: str) -> None:
     """A thousand jobs and thirty kills at random: exactly a thousand results over there, each right."""
+    pair.set(take=take)
     work_off(pair, jobs=1000, kills=30, seed=SystemRandom().randrange(2**32))

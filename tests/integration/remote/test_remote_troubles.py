@@ -59,6 +59,7 @@ def undelivered(pair: Pair) -> int:
 
 def test_a_job_that_the_server_reaped_keeps_both_results(pair: Pair, over: Over, held: Held) -> None:
     """A server that gives up a job while it runs here has its own result, and ours beside it, once."""
+    pair.set(take="inaccessible")  # what was claimed isn't ended by anybody else's result
     with pair.here.daemon():
         until("the job runs", lambda: pair.here.json("status")["running"])
         own = {"connection": over.job(held.job)["connection"]["id"], "automatic": False, "ready": True}

@@ -471,6 +471,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("remote_id", sa.BigInteger(), nullable=True),
         sa.Column("seen", sa.Text(), nullable=True),
+        sa.Column("held", sa.Integer(), nullable=True),
         sa.Column("state", sa.Text(), server_default="owed", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("not_before", sa.BigInteger(), server_default="0", nullable=False),

@@ -1,0 +1,101 @@
+"""Two daemons share one server's jobs, by claims."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from runner.store import facts, intake
+from runner.store.database import open_database
+from runner.store.schema import jobs
+from tests.servers.lives import alive, ends_told, kill
+from tests.servers.machine import Machine
+from tests.servers.pair import Over, Pair
+from tests.servers.waiting import until
+
+PLACES = 6
+
+
+@pytest.fixture
+def second(pair: Pair) -> Machine:
+    """Give another machine that serves the same server, one job at a time as the first."""
+    pair.set(token=f"file:{pair.token_file}")
+    pair.here.settings["RUNNER__ENGINE__CONCURRENCY"] = "1"
+    (pair.folder / "second").mkdir()
+    return Machine(pair.folder / "second" / "state", dict(pair.here.settings))
+
+
+def naps(pair: Pair, over: Over) -> dict[int, Path]:
+    """Connections that write a line for each run, and fail if two of their runs meet."""
+    beds = [pair.folder / f"bed {number}" for number in range(PLACES)]
+    for bed in beds:
+        bed.touch()
+    params = [{"bed": str(bed), "seconds": 0.2} for bed in beds]
+    made = [
+        over.connection("acme_nap", alias=f"Bed {number}", params=one) for number, one in enumerate(params)
+    ]
+    return dict(zip(made, beds, strict=True))
+
+
+def runs(beds: dict[int, Path]) -> int:
+    """How many runs there were in all."""
+    return sum(len(bed.read_text().split()) for bed in beds.values())
+
+
+def let_leases_end(server: Machine, dead: Machine) -> None:
+    """Have as much time gone by on the server as an agent may be silent that is dead."""
+    with (
+        contextlib.closing(open_database(f"sqlite:///{dead.state / 'runner.db'}")) as store,
+        store.read() as c,
+    ):
+        name = facts.get(c, intake.AGENT)
+    assert name
+    silent = sa.update(jobs).where(jobs.c.owner.endswith(name), jobs.c.state == "running")
+    with contextlib.closing(open_database(f"sqlite:///{server.state / 'runner.db'}")) as store:
+        store.write(lambda c: c.execute(silent.values(lease_until=1)))
+
+
+def ended(over: Over, asked: list[int]) -> int:
+    """How many of these jobs have their result."""
+    rows = {row["id"]: row for row in over.jobs()}
+    return sum(rows[job]["ready"] for job in asked)
+
+
+@pytest.mark.slow
+def test_two_daemons_share_the_jobs_and_none_is_run_twice(pair: Pair, over: Over, second: Machine) -> None:
+    """Each does a part, each job runs once; when one is killed the other does the rest."""
+    beds = naps(pair, over)
+    first_round = [over.ask(place) for place in beds for _ in range(3)]
+    with alive(pair.here), alive(second) as doomed:
+        until("all results", lambda: ended(over, first_round) == len(first_round))
+        until("nothing waits", lambda: not any(undelivered(one) for one in (pair.here, second)))
+        assert all(one.json("status")["remotes"][0]["taken"] for one in (pair.here, second))
+        assert runs(beds) == len(first_round)
+        assert sum(map(told, (pair.here, second))) == len(first_round)
+        second_round = [over.ask(place) for place in beds for _ in range(2)]
+        until("it has begun one", lambda: second.json("status")["running"])
+        kill(doomed)
+        let_leases_end(pair.there, second)
+        until("all results", lambda: ended(over, second_round) == len(second_round))
+        rows = over.jobs(include="attempt,state")
+    assert sorted(row["id"] for row in rows) == sorted(first_round + second_round)
+    assert {(row["state"], row["succeeded"], row["result_message"]) for row in rows} == {
+        ("finished", True, "Nothing to change.")
+    }
+    again = sum(row["attempt"] - 1 for row in rows)
+    assert again >= 1  # what the dead one held was done by the other
+    assert runs(beds) <= len(rows) + again
+
+
+def told(machine: Machine) -> int:
+    """How many ends of jobs its log tells; none twice."""
+    found = ends_told(machine)
+    assert set(found.values()) <= {1}
+    return len(found)
+
+
+def undelivered(machine: Machine) -> int:
+    """Results that the server doesn't have yet."""
+    found: int = machine.json("status")["remotes"][0]["undelivered"]
+    return found
