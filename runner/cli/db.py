@@ -74,7 +74,7 @@ def backup(
     ] = False,
     config: Config = None,
 ) -> int:
-    """Write store and uploads to an archive, as of one moment; a daemon goes on meanwhile."""
+    """Write the store and uploaded files to an archive, as of one moment; a daemon goes on meanwhile."""
     from runner.cli.reach import Where, reach
 
     if file.exists():
@@ -105,7 +105,7 @@ def restore(
     *,
     config: Config = None,
 ) -> int:
-    """Put a backup in place of the store and the uploads; what was there is kept aside. It starts paused."""
+    """Put a backup in place of the store and uploaded files; what was there is kept aside. Starts paused."""
     from runner import configuration
     from runner.cli.putting_back import put_back
 

@@ -16,7 +16,7 @@ from runner.store.lock import StateLock
 if TYPE_CHECKING:
     from runner.settings import Settings
 
-_PARTS = ("runner.db", "runner.db-wal", "runner.db-shm", "uploads", backup.KEY)
+_PARTS = ("runner.db", "runner.db-wal", "runner.db-shm", *backup.FOLDERS, backup.KEY)
 """What of a state directory a backup replaces; the key only if it has one."""
 
 
@@ -32,12 +32,13 @@ def put_back(archive: Path, settings: "Settings") -> tuple[Path | None, About]:
         folder = Path(tempfile.mkdtemp(dir=state_dir, prefix="restore-"))
         try:
             about = backup.extract(archive, folder)
-            (folder / "uploads").mkdir(exist_ok=True)
+            for name in backup.FOLDERS:
+                (folder / name).mkdir(mode=0o700, exist_ok=True)
             with closing(open_database(f"sqlite:///{folder / 'runner.db'}")) as database:
                 migrate.upgrade(database)
                 backup.pause_restored(database, created=about.created, now=now)
             aside = _set_aside(state_dir, with_key=(folder / backup.KEY).exists(), now=now)
-            for part in ("uploads", backup.KEY, "runner.db"):
+            for part in (*backup.FOLDERS, backup.KEY, "runner.db"):
                 if (folder / part).exists():
                     (folder / part).rename(state_dir / part)
         finally:

@@ -15,6 +15,7 @@ from runner.model.jobs import Connection, Kind
 from runner.secrets import read_reference
 from runner.settings import Provider, Settings
 from runner.store import ldap_servers
+from runner.store.backup import WORKBOOKS
 from runner.store.database import Database
 from runner.store.ldap_servers import LdapServer
 from runner.store.vault import Vault
@@ -138,7 +139,7 @@ SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".csv")
 
 def workbooks_folder(settings: Settings) -> Path:
     """Where uploaded workbooks stand, each called as its provider."""
-    return settings.state_dir.absolute() / "workbooks"
+    return settings.state_dir.absolute() / WORKBOOKS
 
 
 def uploaded(settings: Settings) -> dict[str, Path]:

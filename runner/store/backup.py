@@ -1,7 +1,7 @@
-"""Backups of a SQLite store with its uploads, and states that were copied: neither runs by itself.
+"""Backups of a SQLite store with its files, and states that were copied: neither runs by itself.
 
-A backup is a tar archive: ``about.json`` in front, ``runner.db`` as of one moment, ``uploads/``,
-and with it on demand the key to the secrets in it.
+A backup is a tar archive: ``about.json`` in front, ``runner.db`` as of one moment, uploaded reports
+and workbooks, and with it on demand the key to the secrets in it.
 """
 
 import json
@@ -26,7 +26,13 @@ FORMAT = 1
 KEY = "key"
 """The file in a state directory with the key to stored secrets, if there is one."""
 
-_ABOUT, _STORE, _UPLOADS = "about.json", "runner.db", "uploads"
+WORKBOOKS = "workbooks"
+"""The folder in a state directory with uploaded workbooks."""
+
+FOLDERS = ("uploads", WORKBOOKS)
+"""Folders of a state directory that belong to its store."""
+
+_ABOUT, _STORE = "about.json", "runner.db"
 _HOME = "home"
 """The fact, and the file in the state directory, that say where the state belongs."""
 
@@ -46,7 +52,9 @@ def write(
 ) -> None:
     """Write a backup to ``file``, which must not be there; jobs may run meanwhile."""
     if database.dialect != "sqlite":
-        msg = "The store is PostgreSQL: back it up with pg_dump, and the folder uploads/ with your files."
+        msg = (
+            f"The store is PostgreSQL: back it up with pg_dump, and {' and '.join(FOLDERS)} with your files."
+        )
         raise StoreError(msg)
     about = {
         "format": FORMAT,
@@ -62,7 +70,7 @@ def write(
         with os.fdopen(descriptor, "wb") as raw:
             with tarfile.open(fileobj=raw, mode="w") as archive:
                 for path, name in _members(snapshot, state_dir, about, file):
-                    # An upload may go meanwhile, by retention; then no job needs it any more.
+                    # A file may go meanwhile, by retention or by hand; then no job needs it any more.
                     if path.exists():
                         archive.add(path, name, recursive=False)
             raw.flush()
@@ -89,9 +97,11 @@ def _members(
     finally:
         told.unlink()
     yield snapshot, _STORE
-    for upload in sorted((state_dir / _UPLOADS).iterdir()):
-        if upload.is_file():
-            yield upload, f"{_UPLOADS}/{upload.name}"
+    for folder in FOLDERS:
+        found = sorted((state_dir / folder).iterdir()) if (state_dir / folder).is_dir() else []
+        for path in found:
+            if path.is_file():
+                yield path, f"{folder}/{path.name}"
     if about["with_key"]:
         yield state_dir / KEY, KEY
 
@@ -126,7 +136,7 @@ def _about(told: dict[str, Any], archive: Path) -> About:
 
 def _expected(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    return parts in {(_STORE,), (KEY,)} or (len(parts) == len((_UPLOADS, "file")) and parts[0] == _UPLOADS)
+    return parts in {(_STORE,), (KEY,)} or (len(parts) == len(("folder", "file")) and parts[0] in FOLDERS)
 
 
 def _check(store: Path, archive: Path) -> None:

@@ -6,7 +6,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import requests
 
+from runner.cli.transport import UnixAdapter
 from tests.servers.lives import log_of
 from tests.servers.machine import REPORT, Machine
 from tests.servers.waiting import until
@@ -74,6 +76,36 @@ def test_without_a_daemon_the_command_does_it(full: Machine, tmp_path: Path) -> 
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
     assert archive.stat().st_size == size
     assert not list(full.state.glob("backup-*"))
+
+
+def test_uploaded_workbooks_come_back(machine: Machine, tmp_path: Path) -> None:
+    """A restore has the workbooks that were there, and no other; those that it took away are kept aside."""
+    archive, address = tmp_path / "backup.tar", "http://localhost/api/v2/providers/"
+
+    def send(name: str, text: str) -> None:
+        with requests.Session() as client:
+            client.mount("http://", UnixAdapter(machine.state / "runner.sock"))
+            sent = client.post(address, data={"name": name}, files={"workbook": ("p.csv", text)}, timeout=60)
+            assert sent.status_code == 201, sent.text
+
+    def there() -> dict[str, str]:
+        folder = machine.state / "workbooks"
+        return {path.name: path.read_text() for path in sorted(folder.iterdir())}
+
+    with machine.daemon():
+        send("Staff list", "First\nAda\n")
+        assert machine.type("db", "backup", archive).returncode == 0
+        send("Staff list", "First\nBob\n")
+        send("Later", "First\nCem\n")
+        later = there()
+    done = machine.type("db", "restore", archive)
+    assert done.returncode == 0, done.stderr
+    assert there() == {"Staff list.csv": "First\nAda\n"}
+    [aside] = machine.state.glob("before-restore-*")
+    assert {path.name for path in (aside / "workbooks").iterdir()} == set(later)
+    with machine.daemon():
+        (shown,) = machine.client().get("providers/")["results"]
+        assert (shown["name"], shown["size"]) == ("Staff list", 10)
 
 
 def test_the_key_goes_with_it_on_demand(full: Machine, tmp_path: Path) -> None:
