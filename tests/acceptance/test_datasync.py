@@ -148,6 +148,9 @@ def test_a_kept_server_and_an_uploaded_workbook_are_providers(place: Place) -> N
         assert "SET" in json.dumps(shown["fieldsMap"])
         written = requests.patch(path, json={"params": shown}, headers=headers, timeout=PATIENCE)
         assert written.status_code == 200, written.text
+        assert STATIC.encode() not in b"".join(
+            path.read_bytes() for path in place.machine.state.glob("runner.db*")
+        )
         tested = requests.post(f"{path}test/", json={}, headers=headers, timeout=PATIENCE).json()
         assert tested["success"] is True, tested
         run = client.run(job)

@@ -1,20 +1,18 @@
 """Comparing a workbook with a directory: rows become changes, or a sentence that names the row."""
 
 import base64
-import hashlib
 import json
-import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from runner.connectors.datasync import target, transforms
 from runner.connectors.datasync.destination import to_filter
 from runner.connectors.datasync.index import Found, Index
 from runner.connectors.datasync.job import Job, Kind, Mapped, Objects
-from runner.connectors.datasync.rules import ACCOUNT_NAME, check_account_name, check_value, folded
+from runner.connectors.datasync.rows import HASH, STAMP, Rows, Wanted, short
+from runner.connectors.datasync.rules import ACCOUNT_NAME, folded
 from runner.connectors.datasync.target import Domain, State
-from runner.connectors.datasync.transforms import NotResolved, Resolve
+from runner.connectors.datasync.transforms import Resolve
 from runner.directory import groups, names
 from runner.directory.port import Directory, Entry, Scope
 from runner.errors import BadInput, ConfigRejected, SkipRecord
@@ -28,25 +26,12 @@ from runner.model.changes import (
     destructive,
 )
 from runner.ports import Context
-from runner.reading.workbook.query import Record, Selection
+from runner.reading.workbook.query import Selection
 
 PASSWORD = "password"  # noqa: S105 - the name of a field
 MEMBERSHIP = "membership"
-_KEYS, _STAMP = "keys", "stamp"  # what is remembered
+_KEYS = "keys"  # what is remembered
 _TOLD = 10  # rows named in a message
-_HASH = 6  # bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What one row says of one object."""
-
-    key: str
-    subject: str
-    container: str
-    values: State  # by attribute; None = blank
-    disabled: bool | None
-    members: Sequence[str] | None  # DNs
 
 
 class Planner:
@@ -55,21 +40,14 @@ class Planner:
     def __init__(self, ctx: Context, job: Job, *, source: Selection, directory: Directory) -> None:
         self._ctx = ctx
         self._job = job
-        self._source = source
         self._directory = directory
-        self._at = {name: source.find(name) for name in job.columns}
-        self._used = {name.casefold() for name in job.columns}
         self._domain: Domain = target.domain(directory, job.base)
-        self._variables = {"NOW": ctx.now.strftime("%Y-%m-%d %H:%M:%S"), "COMPUTERNAME": socket.gethostname()}
-        self._resolved: dict[tuple[str, str], list[str]] = {}
-        self._coming: dict[tuple[str, str], str] = {}  # DNs of what this run makes, by attribute and value
+        self._rows = Rows(ctx, job, source=source, directory=directory, domain=self._domain)
         self._own = names.key(ctx.params.destination.bind_dn)
         self._troubles: list[str] = []
         self._bare: list[str] = []  # DNs of accounts that should be enabled, and have no password
-        self._whole = True  # whether all rows were understood as far as their key
         self._later: list[Change] = []  # what refers to objects that this run makes first
         self._destroying: list[Callable[[Complete], Change]] = []
-        self._newest = ""
 
     def plan(self) -> Iterator[Change]:
         """All changes, those that take something away at the end."""
@@ -88,8 +66,8 @@ class Planner:
             )
         if self._troubles:
             self._ctx.say(self._listed())
-        elif self._newest:  # rows that were left out have to come again
-            self._ctx.remember(_STAMP, self._newest)
+        elif self._rows.newest:  # rows that were left out have to come again
+            self._ctx.remember(STAMP, self._rows.newest)
 
     def _listed(self) -> str:
         were = "was" if len(self._troubles) == 1 else "were"
@@ -101,14 +79,14 @@ class Planner:
         index = Index()
         try:
             self._load(objects, index)
-            self._look_ahead(objects)
-            twice = self._twice(objects)
+            self._rows.look_ahead(objects)
+            twice = self._rows.twice(objects)
             seen: set[bytes] = set()
             made = 0
-            for record in self._records():
+            for record in self._rows.records():
                 try:
-                    wanted = self._wanted(objects, record)
-                    seen.add(_hash(wanted.key))
+                    wanted = self._rows.wanted(objects, record)
+                    seen.add(short(wanted.key))
                     self._refuse_twins(objects, wanted, index, twice)
                     for change in self._compare(objects, wanted, index):
                         made += change.op is Op.CREATE
@@ -181,189 +159,6 @@ class Planner:
             msg = f"The container {container!r} isn't in the directory. Make it there, or correct its name."
             raise ConfigRejected(msg)
 
-    # --- rows ----------------------------------------------------------------------------
-
-    def _records(self) -> Iterator[Record]:
-        """The rows of the source; of a job with a time stamp only the new ones."""
-        stamp, last = self._job.stamp, str(self._ctx.memory.get(_STAMP) or "")
-        for number, record in enumerate(self._source.records):
-            self._ctx.progress("row", done=number)
-            if stamp is not None:
-                found = record.values[self._at[stamp]] or ""
-                if found <= last:
-                    continue
-                self._newest = max(self._newest, found)
-            yield record
-
-    def _row(self, record: Record) -> transforms.Row:
-        return lambda name: record.values[self._at[name]]
-
-    def _look_ahead(self, objects: Objects) -> None:
-        """Find all DNs that rows refer to, by some searches instead of one for each row."""
-        wanted: dict[str, dict[str, None]] = {}
-        resolves = [part for part in objects.transforms() if isinstance(part, Resolve)]
-        if objects.members is not None and not resolves:
-            resolves.append(Resolve(objects.members.made_of, self._member_attribute()))
-        if not resolves:
-            return
-        named = {each.attribute for each in resolves}
-        for record in self._source.records:
-            row = self._row(record)
-            for each in resolves:
-                value = transforms.value_of(each.of, row, _nobody, self._variables)
-                for part in _parts(value, self._delimiter(objects, each)):
-                    wanted.setdefault(each.attribute, {})[part] = None
-            if objects.kind is Kind.USER and objects.create:
-                self._announce(objects, row, named)
-        for attribute, values in wanted.items():
-            found = target.resolve(self._directory, self._domain.root, attribute, values)
-            for value, dns in found.items():
-                self._resolved[attribute, value] = dns
-
-    def _delimiter(self, objects: Objects, resolve: Resolve) -> str:
-        if objects.members is not None and objects.members.made_of in {resolve, resolve.of}:
-            return objects.members.delimiter or ","
-        return ""
-
-    def _member_attribute(self) -> str:
-        return ACCOUNT_NAME if self._domain.active_directory else "uid"
-
-    def _announce(self, objects: Objects, row: transforms.Row, attributes: set[str]) -> None:
-        """Note the DN that a row's object will have, for rows that refer to it."""
-        try:
-            values = {
-                each.attribute.lower(): transforms.value_of(each.made_of, row, _nobody, self._variables)
-                for each in objects.fields
-                if each.attribute in attributes or each.attribute.lower() == "cn"
-            }
-            cn = values.get("cn")
-            if cn is None:
-                return
-            dn = f"CN={names.escape_value(cn)},{self._container(objects, row)}"
-        except (NotResolved, SkipRecord, BadInput):
-            return  # the row itself says why, in its turn
-        for attribute in attributes:
-            value = values.get(attribute.lower())
-            if value:
-                self._coming[attribute, value.casefold()] = dn
-
-    def _lookup(self, attribute: str, value: str) -> str | None:
-        found = self._resolved.get((attribute, value.casefold()), [])
-        if len(found) > 1:
-            msg = f"{attribute} {value!r} names {len(found)} objects, {found[0]} and {found[1]} among them"
-            raise SkipRecord(msg)
-        return found[0] if found else self._coming.get((attribute, value.casefold()))
-
-    def _twice(self, objects: Objects) -> dict[str, int]:
-        """Keys and account names that stand in more than one row, with the first row's number."""
-        first: dict[bytes, int] = {}
-        twice: dict[str, int] = {}
-        account = next((each for each in objects.fields if each.attribute == ACCOUNT_NAME), None)
-        for record in self._records():
-            row, number = self._row(record), record.number or 0
-            try:
-                key = self._key(objects, row)
-            except (SkipRecord, NotResolved):
-                continue  # told in its turn
-            found = [key]
-            if account is not None:
-                name = transforms.value_of(account.made_of, row, _nobody, self._variables)
-                found += [f"{ACCOUNT_NAME}:{folded(name)}"] if name else []
-            for each in found:
-                before = first.setdefault(_hash(each), number)
-                if before != number:
-                    twice[each] = before
-        return twice
-
-    def _key(self, objects: Objects, row: transforms.Row) -> str:
-        values = []
-        for each in objects.keys:
-            value = transforms.value_of(each.made_of, row, self._lookup, self._variables)
-            if value is None:
-                msg = f"the key {each.attribute} is blank"
-                raise SkipRecord(msg)
-            values.append((each.attribute, value))
-        return target.key_of(values)
-
-    def _wanted(self, objects: Objects, record: Record) -> Wanted:
-        row = self._row(record)
-        try:
-            try:
-                self._refuse_flaws(record)
-                key = self._key(objects, row)
-            except (SkipRecord, NotResolved):
-                self._whole = False  # nobody knows whose row it is
-                raise
-            values = {each.attribute: self._value(objects, each, row) for each in objects.fields}
-            container = names.normal(self._container(objects, row))
-            disabled = self._flag(objects, row)
-            members = self._members(objects, row)
-        except NotResolved as error:
-            attribute, value = error.args
-            msg = f"nobody in the directory has the {attribute} {value!r}"
-            raise SkipRecord(msg) from None
-        except BadInput as error:
-            raise SkipRecord(error.message) from None
-        subject = str(values.get("cn") or values.get(ACCOUNT_NAME) or key)
-        return Wanted(
-            key=key, subject=subject, container=container, values=values, disabled=disabled, members=members
-        )
-
-    def _refuse_flaws(self, record: Record) -> None:
-        for header, clause in record.flaws:
-            if header.casefold() in self._used:
-                raise SkipRecord(clause)
-
-    def _value(self, objects: Objects, each: Mapped, row: transforms.Row) -> Any:
-        value = transforms.value_of(each.made_of, row, self._lookup, self._variables)
-        parts = _parts(value, each.delimiter)
-        for part in parts:
-            check_value(each.attribute, part)
-            if each.attribute == ACCOUNT_NAME:
-                check_account_name(part, user=objects.kind is Kind.USER)
-        return target.told(parts, several=bool(each.delimiter))
-
-    def _container(self, objects: Objects, row: transforms.Row) -> str:
-        if isinstance(objects.container, str):
-            return objects.container
-        found = transforms.value_of(objects.container, row, self._lookup, self._variables)
-        if not found:
-            raise SkipRecord("the column with its container is blank")
-        if not names.is_below(found, self._job.base):
-            msg = f"its container {found!r} isn't below {self._job.base!r}"
-            raise SkipRecord(msg)
-        return found
-
-    def _flag(self, objects: Objects, row: transforms.Row) -> bool | None:
-        if objects.disable is None:
-            return None
-        value = transforms.value_of(objects.disable, row, self._lookup, self._variables)
-        if value is None:
-            return None
-        known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if value.lower() not in known:
-            msg = f"whether it is disabled is said by {value!r}, which is neither TRUE nor FALSE"
-            raise SkipRecord(msg)
-        return known[value.lower()]
-
-    def _members(self, objects: Objects, row: transforms.Row) -> Sequence[str] | None:
-        if objects.members is None:
-            return None
-        made_of = objects.members.made_of
-        operand, attribute = (
-            (made_of.of, made_of.attribute)
-            if isinstance(made_of, Resolve)
-            else (made_of, self._member_attribute())
-        )
-        text = transforms.value_of(operand, row, self._lookup, self._variables)
-        found = []
-        for part in _parts(text, objects.members.delimiter or ","):
-            dn = self._lookup(attribute, part)
-            if dn is None:
-                raise NotResolved(attribute, part)
-            found.append(dn)
-        return sorted(found)
-
     def _refuse_twins(self, objects: Objects, wanted: Wanted, index: Index, twice: dict[str, int]) -> None:
         account = wanted.values.get(ACCOUNT_NAME)
         for each in (wanted.key, f"{ACCOUNT_NAME}:{folded(str(account))}" if account else ""):
@@ -407,8 +202,7 @@ class Planner:
         if not wanted.values.get("cn"):
             raise SkipRecord("its cn is blank")
         values = {name: value for name, value in wanted.values.items() if value is not None}
-        coming = set(self._coming.values())
-        late = {name: value for name, value in values.items() if isinstance(value, str) and value in coming}
+        late = {name: value for name, value in values.items() if self._rows.is_coming(value)}
         after: dict[str, Any] = {name: value for name, value in values.items() if name not in late}
         after["container"] = wanted.container
         if objects.kind is Kind.USER:
@@ -438,7 +232,7 @@ class Planner:
                 before[each.attribute], after[each.attribute] = old, new
         if after:
             change = self._constructive(Op.UPDATE, objects, wanted, before=before, after=after)
-            if any(value in self._coming.values() for value in after.values() if isinstance(value, str)):
+            if any(map(self._rows.is_coming, after.values())):
                 self._later.append(change)
             else:
                 yield change
@@ -522,7 +316,7 @@ class Planner:
 
     def _delete(self, objects: Objects, index: Index, seen: set[bytes]) -> None:
         for key, found in index.all():
-            if _hash(key) in seen:
+            if short(key) in seen:
                 continue
             if found.protected:
                 self._ctx.count("protected")
@@ -541,9 +335,9 @@ class Planner:
             )
 
     def _destroy(self) -> Iterator[Change]:
-        size = sum(1 for _ in self._source.records)
+        size = self._rows.number
         reading = self._ctx.reading("the workbook", target_size=max(len(self._destroying), size))
-        if not self._whole:
+        if not self._rows.whole:
             why = "rows whose key can't be read may be those of objects that seem to lack one"
             reading.incomplete(why, additions_hold=True)
             return
@@ -555,9 +349,9 @@ class Planner:
         """Say which objects had a row in the last run and have none now; remember the rows of this one."""
         name = f"{_KEYS}:{objects.kind.value}"
         known = base64.b64decode(str(self._ctx.memory.get(name) or ""))
-        lost = {known[at : at + _HASH] for at in range(0, len(known), _HASH)} - seen
+        lost = {known[at : at + HASH] for at in range(0, len(known), HASH)} - seen
         if lost and not objects.delete:
-            gone = [found.dn for key, found in index.all() if _hash(key) in lost]
+            gone = [found.dn for key, found in index.all() if short(key) in lost]
             if gone:
                 whose = (
                     "its row, and stays as it is" if len(gone) == 1 else "their rows, and stay as they are"
@@ -576,23 +370,7 @@ def _some(found: Sequence[str]) -> str:
     return f"{'; '.join(found[:_TOLD])}{more}"
 
 
-def _nobody(_attribute: str, _value: str) -> str | None:
-    return ""
-
-
-def _parts(value: str | None, delimiter: str) -> list[str]:
-    if value is None:
-        return []
-    if not delimiter:
-        return [value]
-    return list(dict.fromkeys(part.strip() for part in value.split(delimiter) if part.strip()))
-
-
 def _same_names(old: Any, new: Any, each: Mapped) -> bool:
     """Whether two DNs are the same one, spelled twice."""
     resolved = any(isinstance(part, Resolve) for part in transforms.parts(each.made_of))
     return resolved and isinstance(old, str) and isinstance(new, str) and names.same(old, new)
-
-
-def _hash(key: str) -> bytes:
-    return hashlib.blake2b(key.encode(), digest_size=_HASH).digest()

@@ -91,7 +91,7 @@ def _member(
     there = own.get(number) or (jobs.find_or_none(c, number) if number else None)
     if number and there is None:
         raise Invalid({"jobs": [f"There is no job {number}; a new one has the jobId 0."]})
-    stored = {} if there is None else vault.open(there.connection.params)
+    stored = {} if there is None else there.connection.params
     if document.keys() <= {"jobInfo"}:
         if there is None:
             raise Invalid({"jobs": [f"{info.get('name')} has neither a document nor the jobId of a job."]})
@@ -99,7 +99,7 @@ def _member(
     return Member(
         connection_id=number if number in own else None,
         alias=documents.columns(document)["alias"],
-        params=documents.prepared(document, stored),
+        params=documents.prepared(document, stored, vault),
         aborts=str(info.get("onFailure") or "Abort").strip().lower() != "continue",
         enabled=info.get("isEnable") is not False,
     )

@@ -1,6 +1,7 @@
 """Documents of datasync jobs on their way in and out of a connection's params."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from runner.model import datasync
@@ -57,22 +58,23 @@ def schedule(info: Mapping[str, Any], field: str) -> str | None:
     return text
 
 
-def prepared(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+def prepared(given: Mapping[str, Any], stored: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
     """The params to store for a document: its passwords apart, ``SET`` meaning the stored one.
 
-    Raises ``Invalid`` where ``SET`` stands for nothing, or would send a stored password elsewhere.
+    ``stored`` are params as the store has them. Their passwords are sealed together, and opened where a
+    ``SET`` stands for one of them. Raises ``Invalid`` where it stands for nothing, or would send a stored
+    password elsewhere.
     """
     apart = given.get(datasync.PASSWORDS)
     document, taken = datasync.without_passwords(document_of(given))
     if isinstance(apart, dict):  # from those who keep passwords apart themselves
         taken = {str(name): str(value) for name, value in apart.items() if value != MASK} | taken
-    known = stored.get(datasync.PASSWORDS)
-    kept: dict[str, str] = {}
-    for field in datasync.fields(document):
-        if datasync.static_password(field) == datasync.SET:
-            name = datasync.password_name(field)
-            if name not in taken:
-                kept[name] = known.get(name, "") if isinstance(known, dict) else ""
+    named = {
+        datasync.password_name(field)
+        for field in datasync.fields(document)
+        if datasync.static_password(field) == datasync.SET
+    }
+    kept = _passwords(stored, named - taken.keys(), vault)
     if "" in kept.values():
         raise Invalid({"fieldsMap": ["There is no password stored that SET could stand for; give it."]})
     if kept and _destination(document) != _destination(stored):
@@ -87,9 +89,12 @@ def prepared(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, A
     return params
 
 
-def sealed(params: Mapping[str, Any], vault: Vault) -> dict[str, Any]:
-    """The same as they are stored: nobody reads the passwords there."""
-    return vault.seal(params, lambda name: name == datasync.PASSWORDS)
+def _passwords(stored: Mapping[str, Any], names: AbstractSet[str], vault: Vault) -> dict[str, str]:
+    """These passwords of stored params; "" for one that isn't there."""
+    if not names or datasync.PASSWORDS not in stored:
+        return dict.fromkeys(names, "")
+    known = vault.open({datasync.PASSWORDS: stored[datasync.PASSWORDS]})[datasync.PASSWORDS]
+    return {name: known.get(name, "") for name in names}
 
 
 def _destination(document: Mapping[str, Any]) -> Any:

@@ -22,6 +22,7 @@ from runner.server.groupid.envelope import Deed, dialect, done, listed
 from runner.server.groupid.filters import Asked
 from runner.server.replies import Invalid, conflict, not_found
 from runner.server.sdelements import shapes
+from runner.server.sdelements.params import sealed
 from runner.server.sdelements.shapes import instant
 from runner.server.services import Services, services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
@@ -91,7 +92,7 @@ def _kept(c: sa.Connection, members: list[Member], services: Services, system: S
     for member in members:
         # The collection says when its jobs run, and whether.
         columns: dict[str, Any] = {"alias": member.alias, "enabled": True, "schedule": None}
-        params = documents.sealed(member.params, services.vault)
+        params = sealed(member.params, system=system, vault=services.vault)
         connection_id = member.connection_id
         if connection_id is None:
             connection_id = connections.create(

@@ -16,6 +16,7 @@ from runner.server.groupid.envelope import Deed, dialect, done, listed
 from runner.server.groupid.filters import Asked
 from runner.server.replies import Invalid, conflict, forbidden, not_found, reply
 from runner.server.sdelements import shapes
+from runner.server.sdelements.params import sealed
 from runner.server.sdelements.shapes import instant
 from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
@@ -65,7 +66,7 @@ async def create_job(request: Request) -> Response:
     services, systems, body = services_of(request), dict(await systems_of(request)), await read_body(request)
     await reading(request, lambda _c, caller: may_edit(caller))
     document = body.object()
-    columns, params = documents.columns(document), documents.prepared(document, {})
+    columns, params = documents.columns(document), documents.prepared(document, {}, services.vault)
     system = systems.get(documents.DATASYNC)
     await in_thread(lambda: services.engine.validate(documents.DATASYNC, params))
 
@@ -77,7 +78,7 @@ async def create_job(request: Request) -> Response:
             system=documents.DATASYNC,
             command=documents.DATASYNC if system is None else system.command,
             project_id=None,
-            params=documents.sealed(params, services.vault),
+            params=sealed(params, system=system, vault=services.vault),
             now=services.clock(),
             **columns,
         )
@@ -88,7 +89,8 @@ async def create_job(request: Request) -> Response:
 @dialect(Deed.OTHER)
 async def update_job(request: Request) -> Response:
     """Replace a job's document; ``SET`` where a password stood leaves it as it is."""
-    services, body, job_id = services_of(request), await read_body(request), request.path_params["job_id"]
+    services, systems, body = services_of(request), await systems_of(request), await read_body(request)
+    job_id = request.path_params["job_id"]
 
     def look(c: sa.Connection, caller: Caller) -> Entry:
         may_edit(caller)
@@ -97,9 +99,9 @@ async def update_job(request: Request) -> Response:
     entry = await reading(request, look)
     document = body.object()
     columns = documents.columns(document)
-    params = documents.prepared(document, services.vault.open(entry.connection.params))
+    params = documents.prepared(document, entry.connection.params, services.vault)
     await in_thread(lambda: services.engine.validate(documents.DATASYNC, params))
-    columns["params"] = documents.sealed(params, services.vault)
+    columns["params"] = sealed(params, system=systems.get(documents.DATASYNC), vault=services.vault)
 
     def change(c: sa.Connection, caller: Caller) -> None:
         if look(c, caller).updated != entry.updated:

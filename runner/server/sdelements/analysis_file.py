@@ -148,7 +148,7 @@ def _take(c: sa.Connection, caller: Caller, *, asked: _Asked, now: datetime, vau
         now=now,
     )
     if asked.params:
-        params = merged(entry.connection.params, asked.params, system=asked.system, replace=True)
+        params = merged(entry.connection.params, asked.params, system=asked.system, replace=True, vault=vault)
         stored = sealed(params, system=asked.system, vault=vault)
         connections.update(c, entry.connection.id, {"params": stored}, now=now)
     job_id, _ = queue.enqueue(

@@ -169,7 +169,9 @@ async def create_connection(request: Request) -> Response:
             raise Invalid({"connector": [f"It is for {connector.system}, not for {system.id}."]})
         inherited = connector.params
         _check_editable(given.params or {}, inherited, connector.editable, system)
-    params = merged({}, given.params or {}, system=system, replace=True, inherited=inherited)
+    params = merged(
+        {}, given.params or {}, system=system, replace=True, vault=services.vault, inherited=inherited
+    )
     safety = _merged_safety({}, given.safety or {}, services.settings.safety, replace=True)
     effective = services.vault.open({**inherited, **params})
     await in_thread(lambda: services.engine.validate(system.id, effective))
@@ -234,9 +236,14 @@ async def _change(request: Request, *, replace: bool) -> Response:
     if given.params is not None:
         inherited, editable = entry.inherited, entry.editable
         _check_editable(given.params, inherited, editable, systems.get(name))
-        # What a document's "SET" stands for is looked up among its passwords, which are sealed together.
-        own = services.vault.open(entry.own_params) if kind is Kind.DATASYNC else entry.own_params
-        params = merged(own, given.params, system=systems.get(name), replace=replace, inherited=inherited)
+        params = merged(
+            entry.own_params,
+            given.params,
+            system=systems.get(name),
+            replace=replace,
+            vault=services.vault,
+            inherited=inherited,
+        )
         effective = services.vault.open({**inherited, **params})
         await in_thread(lambda: services.engine.validate(name, effective))
         columns["params"] = sealed(params, system=systems.get(name), vault=services.vault)

@@ -27,6 +27,7 @@ from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of
 from runner.store import work
 from runner.store.connections import Entry
+from runner.store.vault import Vault
 
 
 def add_routes(router: APIRouter, root: str) -> None:
@@ -67,11 +68,11 @@ async def test_stored(request: Request) -> Response:
         connection = await in_thread(lambda: declared.resolved(connection, lambda: systems))
     except SettingsInvalid as error:
         raise Invalid({"params": [error.message]}) from error
+    system, vault = systems.get(connection.system), services_of(request).vault
     try:
-        stored = services_of(request).vault.open(connection.params)
+        params = merged(connection.params, given, system=system, replace=False, vault=vault)
     except SealedShut as error:
         raise Invalid({"params": [error.message]}) from error
-    params = merged(stored, given, system=systems.get(connection.system), replace=False)
     return await _test(request, replace(connection, params=params))
 
 
@@ -82,7 +83,7 @@ async def test_fresh(request: Request) -> Response:
 
     def look(c: sa.Connection, caller: Caller) -> Connection:
         _check_right(caller, kind)
-        return _described(c, body.object(), kind, systems)
+        return _described(c, body.object(), kind, systems, services_of(request).vault)
 
     return await _test(request, await reading(request, look))
 
@@ -93,7 +94,7 @@ def _check_right(caller: Caller, kind: Kind) -> None:
 
 
 def _described(
-    c: sa.Connection, values: Mapping[str, Any], kind: Kind, systems: Mapping[str, System]
+    c: sa.Connection, values: Mapping[str, Any], kind: Kind, systems: Mapping[str, System], vault: Vault
 ) -> Connection:
     fields = Fields(values)
     given = fields.mapping("params", required=True)
@@ -112,7 +113,7 @@ def _described(
         command=system.command,
         frequency=Frequency.MANUALLY,
         project_id=project_id,
-        params=merged({}, given or {}, system=system, replace=True),
+        params=merged({}, given or {}, system=system, replace=True, vault=vault),
     )
 
 

@@ -135,7 +135,7 @@ async def create_connector(request: Request) -> Response:
         system = read_system(fields, values, kind, systems)
         fields.done()
         assert system is not None  # else it was refused above
-        params = merged({}, given or {}, system=system, replace=True)
+        params = merged({}, given or {}, system=system, replace=True, vault=services.vault)
         made = store.create(
             c,
             kind=kind,
@@ -172,7 +172,7 @@ async def _change(request: Request, *, replace: bool) -> Response:
         columns, given = _read(body.object(), create=False)
         if given is not None:
             system = systems.get(there.system)
-            params = merged(there.params, given, system=system, replace=replace)
+            params = merged(there.params, given, system=system, replace=replace, vault=services.vault)
             _check_followers(c, there, params, system)
             columns["params"] = sealed(params, system=system, vault=services.vault)
         if columns:

@@ -36,6 +36,7 @@ def merged(
     *,
     system: System | None,
     replace: bool,
+    vault: Vault,
     inherited: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What to store after ``given`` was written over ``stored``.
@@ -46,7 +47,7 @@ def merged(
     doesn't give them again.
     """
     if system is not None and system.id == DATASYNC:
-        return prepared(given if replace else {**document_of(stored), **given}, stored)
+        return prepared(given if replace else {**document_of(stored), **given}, stored, vault)
     from_above = inherited or {}
     result = {} if replace else dict(stored)
     fresh = set()  # secrets that are given anew
