@@ -117,7 +117,8 @@ class Database:
     def read(self) -> Iterator[sa.Connection]:
         """A short reading transaction; keep no cursor open across a message."""
         try:
-            with self._reader.connect() as connection:
+            # Begun here: a prepared statement alone would begin none, and see what came after the one before.
+            with self._reader.begin() as connection:
                 yield connection
         except DBAPIError as error:
             raise translate(error) from error

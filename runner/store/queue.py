@@ -251,18 +251,22 @@ One of a remote server is inaccessible to that server, and we are its agent.
 """
 
 
-_any_running = Prepared(sa.select(jobs.c.id).where(jobs.c.state == RUNNING).limit(1))
-_any_to_take = Prepared(
+# One statement: between two of them a job may go from what waits to what runs.
+_anything = Prepared(
     sa.select(jobs.c.id)
-    .join(connections, connections.c.id == jobs.c.connection_id)
-    .where(jobs.c.state == PENDING, HERE, *ADMITTED)
+    .where(jobs.c.state == RUNNING)
+    .union_all(
+        sa.select(jobs.c.id)
+        .join(connections, connections.c.id == jobs.c.connection_id)
+        .where(jobs.c.state == PENDING, HERE, *ADMITTED)
+    )
     .limit(1)
 )
 
 
 def anything_to_take(c: sa.Connection, *, frozen: bool) -> bool:
     """Whether any job runs, or will be taken without a person's doing: none is while it is paused."""
-    return bool(_any_running.rows(c, {}) or _any_to_take.rows(c, {"b_frozen": frozen}))
+    return bool(_anything.rows(c, {"b_frozen": frozen}))
 
 
 def open_count(c: sa.Connection) -> dict[State, int]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from runner.errors import StoreAway, StoreError, StoreFull
 from runner.store.database import GROUP, Database, SQLite, open_database, translate
+from runner.store.prepared import Prepared
 from runner.store.schema import facts
 
 PATIENCE = 30  # seconds until something is surely broken
@@ -136,6 +137,18 @@ def test_a_reader_is_not_kept_waiting_by_a_writer(database: Database) -> None:
     database.write(lambda c: put(c, "before"))
     with held_up(database):
         assert names(database) == ["before"]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_reader_sees_one_moment(database: Database) -> None:
+    """What is written while somebody reads isn't there for them, by prepared statements neither."""
+    every = Prepared(sa.select(facts.c.name))
+    database.write(lambda c: put(c, "before"))
+    with database.read() as c:
+        assert [row.name for row in every.rows(c, {})] == ["before"]
+        database.write(lambda c: put(c, "meanwhile"))
+        assert [row.name for row in every.rows(c, {})] == ["before"]
+    assert len(names(database)) == 2
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

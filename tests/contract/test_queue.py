@@ -1,5 +1,6 @@
 """The queue: who is next, who has what, and what becomes of a dead daemon's jobs."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -327,6 +328,35 @@ def test_while_all_is_paused_nothing_is_claimed(desk: Desk) -> None:
     assert desk.ask(queue.anything_to_take, frozen=False)
     assert desk.ask(pauses.whole) is None
     desk.claim()
+
+
+def test_while_one_job_is_open_there_is_something_to_take(desk: Desk) -> None:
+    """However quickly jobs go from waiting to running to their end, nobody finds a moment of rest."""
+    first, looks, over = desk.running(), 0, threading.Event()
+
+    def hand_over(c: sa.Connection, running: Job) -> None:
+        queue.enqueue(c, connection_id=other, kind=Kind.ALM, now=at(2))
+        claims.finish(
+            c, job=running, outcome=Outcome.SUCCEEDED, reason=None, message="", totals={}, now=at(2)
+        )
+
+    def work() -> None:
+        running = first
+        try:
+            for _ in range(300):
+                desk.do(hand_over, running)
+                running = desk.claim().job
+        finally:
+            over.set()
+
+    other = desk.connection("other")
+    worker = threading.Thread(target=work)
+    worker.start()
+    while not over.is_set():
+        assert desk.ask(queue.anything_to_take, frozen=False)
+        looks += 1
+    worker.join()
+    assert looks > 10
 
 
 def test_a_paused_connection_is_passed_over(desk: Desk) -> None:
