@@ -13,6 +13,7 @@ from runner.model import people, protected
 from runner.model.changes import Op, StoredChange
 from runner.store.accounts import Role
 from runner.store.prepared import Prepared
+from runner.store.rows import among, listed
 from runner.store.schema import group_mappings, group_users, groups, users
 from runner.store.writing import Writing, conflict, done, failed
 
@@ -50,20 +51,40 @@ _shielded = Prepared(SHIELDED)
 _own = Prepared(_WHO.where(users.c.id == sa.bindparam("b_author")))
 
 
+_account_page = Prepared(
+    sa.select(
+        users.c.id,
+        users.c.email,
+        users.c.first_name,
+        users.c.last_name,
+        users.c.is_active,
+        users.c.role,
+        users.c.is_superuser,
+        users.c.is_service,
+        users.c.directory_id,
+        users.c.directory_connection_id,
+    )
+    .where(users.c.id > sa.bindparam("b_after"))
+    .order_by(users.c.id)
+    .limit(sa.bindparam("b_limit"))
+)
+_member_page = Prepared(
+    sa.select(group_users.c.user_id, group_users.c.group_id)
+    .where(group_users.c.user_id > sa.bindparam("b_after"), group_users.c.user_id <= sa.bindparam("b_last"))
+    .order_by(group_users.c.group_id)
+)
+
+
 def account_page(
     c: sa.Connection, *, connection_id: int, author: int | None, after: int, limit: int
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Users past the id ``after``, as the pipe carries them; the next cursor or None."""
-    rows = c.execute(sa.select(users).where(users.c.id > after).order_by(users.c.id).limit(limit)).all()
+    rows = _account_page.rows(c, {"b_after": after, "b_limit": limit})
     if not rows:
         return [], None
+    last = rows[-1].id
     members: dict[int, list[str]] = {}
-    query = (
-        sa.select(group_users)
-        .where(group_users.c.user_id > after, group_users.c.user_id <= rows[-1].id)
-        .order_by(group_users.c.group_id)
-    )
-    for group_id, user_id in c.execute(query):
+    for user_id, group_id in _member_page.rows(c, {"b_after": after, "b_last": last}):
         members.setdefault(user_id, []).append(group_name(group_id))
     page = [
         {
@@ -71,7 +92,7 @@ def account_page(
             "email": row.email,
             "first_name": row.first_name,
             "last_name": row.last_name,
-            "is_active": row.is_active,
+            "is_active": bool(row.is_active),
             "elevated": row.role not in _ORDINARY,
             "protected": _protected(row, author),
             "directory_id": row.directory_id or "",
@@ -80,10 +101,10 @@ def account_page(
         }
         for row in rows
     ]
-    return page, rows[-1].id if len(rows) == limit else None
+    return page, last if len(rows) == limit else None
 
 
-def _protected(row: sa.Row[Any], author: int | None) -> str:
+def _protected(row: Any, author: int | None) -> str:
     if row.is_service:
         return "is the service account"
     if row.is_superuser:
@@ -110,7 +131,12 @@ def mappings_of(c: sa.Connection, connection_id: int) -> list[dict[str, Any]]:
 # --- users -------------------------------------------------------------------------------
 
 _WRITTEN = (*people.FIELDS, "email_key", "directory_connection_id")
-_COLUMNS = [users.c[name] for name in ("id", *_WRITTEN)]
+_COLUMNS = ("id", *_WRITTEN)
+_ACCOUNTS = sa.select(*(users.c[name] for name in _COLUMNS))
+# A statement each: of three conditions in one, neither database would use three indexes.
+_by_email = Prepared(_ACCOUNTS.where(among(users.c.email_key, "b_list")))
+_by_id = Prepared(_ACCOUNTS.where(among(users.c.id, "b_list")))
+_by_identity = Prepared(_ACCOUNTS.where(among(users.c.directory_id, "b_list")))
 
 
 def _users(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
@@ -161,15 +187,14 @@ class _People:
         self._by_email: dict[str, int] = {}
         self._email: dict[int, str] = {}
         self._by_identity: dict[str, int] = {}
-        # A statement each: of three conditions in one, neither database would use three indexes.
-        for condition in (
-            users.c.email_key.in_(emails - {""}),
-            users.c.id.in_(ids - {0}),
-            users.c.directory_id.in_(identities - {""}),
+        for query, wanted in (
+            (_by_email, emails - {""}),
+            (_by_id, ids - {0}),
+            (_by_identity, identities - {""}),
         ):
-            for row in w.c.execute(sa.select(*_COLUMNS).where(condition)).mappings():
-                if row["id"] not in self._by_id:
-                    self.note(dict(row))
+            for row in query.rows(w.c, {"b_list": listed(wanted)}) if wanted else ():
+                if row.id not in self._by_id:
+                    self.note({**row._asdict(), "is_active": bool(row.is_active)})
 
     def note(self, row: dict[str, Any]) -> None:
         """Remember an account as it is now; one that is yet to be made has the id 0."""
@@ -219,10 +244,9 @@ def _memberships(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
     numbers = _numbers(w, {user for user, _ in wanted})
     pairs = [(numbers.get(user, 0), group) for user, group in wanted]
     exist = set(w.c.scalars(sa.select(groups.c.id).where(groups.c.id.in_({group for _, group in pairs}))))
-    query = sa.select(group_users).where(
-        group_users.c.user_id.in_(set(numbers.values())), group_users.c.group_id.in_(exist)
-    )
-    there = {(user, group) for group, user in w.c.execute(query)}
+    there = {
+        (row.user_id, row.group_id) for row in _groups_of.rows(w.c, {"b_list": listed(numbers.values())})
+    }
     outcomes: list[OutcomeRow] = []
     added: list[dict[str, Any]] = []
     removed: list[dict[str, Any]] = []
@@ -251,15 +275,15 @@ def _wanted(change: StoredChange) -> tuple[int | str, int]:
 
 def _numbers(w: Writing, named: set[int | str]) -> dict[int | str, int]:
     """Ids of the accounts that are there, by what names them: an id, or what an e-mail is compared by."""
-    ids = [name for name in named if isinstance(name, int)]
-    emails = [name for name in named if isinstance(name, str)]
-    found: dict[int | str, int] = {
-        number: number for number in w.c.scalars(sa.select(users.c.id).where(users.c.id.in_(ids)))
-    }
-    query = sa.select(users.c.id, users.c.email_key).where(users.c.email_key.in_(emails))
-    return found | {row.email_key: row.id for row in w.c.execute(query)}
+    ids = listed(name for name in named if isinstance(name, int))
+    emails = listed(name for name in named if isinstance(name, str))
+    found: dict[int | str, int] = {row.id: row.id for row in _ids.rows(w.c, {"b_list": ids})}
+    return found | {row.email_key: row.id for row in _ids_by_email.rows(w.c, {"b_list": emails})}
 
 
+_ids = Prepared(sa.select(users.c.id).where(among(users.c.id, "b_list")))
+_ids_by_email = Prepared(sa.select(users.c.id, users.c.email_key).where(among(users.c.email_key, "b_list")))
+_groups_of = Prepared(sa.select(group_users).where(among(group_users.c.user_id, "b_list")))
 _add_member = Prepared(
     sa.insert(group_users).values(user_id=sa.bindparam("b_user"), group_id=sa.bindparam("b_group"))
 )
