@@ -64,6 +64,7 @@ def value(part: str) -> str:
 
 
 @lru_cache(maxsize=65536)
+@lru_cache(maxsize=1024)  # entries share what they hang below
 def normal(dn: str) -> str:
     """A spelling that is the same for all spellings of a DN."""
     return ",".join("+".join(sorted(_ava(ava) for ava in _cut(part, "+"))) for part in split(dn))

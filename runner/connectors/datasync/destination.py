@@ -16,6 +16,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_PLAIN = re.compile(r"[A-Za-z0-9@._-]+")  # nothing in it has to be escaped
 _LONGEST = 4_000  # characters
 _DEEPEST = 20  # brackets within brackets
 
@@ -155,6 +156,8 @@ class _Parser:
 
 def exactly(value: str) -> str:
     """A value as it stands in a filter, blanks at its ends included: ldap3 would strip them."""
+    if _PLAIN.fullmatch(value):
+        return value  # each row and each object of the directory comes by here
     bare = value.strip()
     if not bare:
         return names.escape_filter(value.encode())

@@ -2,11 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from runner.connectors.datasync.rules import folded
 from runner.connectors.datasync.target import State
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +21,7 @@ class Found:
     state: State
     bare: bool  # a disabled account without a password
     protected: bool
+    twin: str | None = None  # the DN of another object with the same key
 
 
 class Index:
@@ -38,7 +43,7 @@ class Index:
     def add(self, key: str, found: Found, account: str) -> None:
         """Take an object in. A key that is there already becomes unusable, for it names two."""
         self.size += 1
-        state = json.dumps(found.state, ensure_ascii=False, separators=(",", ":"))
+        state = _encode(found.state)
         self._base.execute(
             "INSERT INTO objects VALUES (?, ?, ?, ?, ?, NULL) "
             "ON CONFLICT (key) DO UPDATE SET twin = excluded.dn",
@@ -52,16 +57,9 @@ class Index:
     def get(self, key: str) -> Found | None:
         """The object with this key."""
         row = self._base.execute(
-            "SELECT dn, state, bare, protected FROM objects WHERE key = ?", (key,)
+            "SELECT dn, state, bare, protected, twin FROM objects WHERE key = ?", (key,)
         ).fetchone()
         return None if row is None else _found(row)
-
-    def twins(self, key: str) -> tuple[str, str] | None:
-        """The DNs of two objects that have this key, if two have it."""
-        row = self._base.execute(
-            "SELECT dn, twin FROM objects WHERE key = ? AND twin IS NOT NULL", (key,)
-        ).fetchone()
-        return None if row is None else (row[0], row[1])
 
     def has_account(self, name: str, *, besides: str) -> str | None:
         """The DN of another object whose account name Windows takes for the same."""
@@ -73,10 +71,11 @@ class Index:
     def all(self) -> Iterator[tuple[str, Found]]:
         """All objects, in the order of their keys."""
         for key, *row in self._base.execute(
-            "SELECT key, dn, state, bare, protected FROM objects WHERE twin IS NULL ORDER BY key"
+            "SELECT key, dn, state, bare, protected, twin FROM objects WHERE twin IS NULL ORDER BY key"
         ):
             yield key, _found(row)
 
 
-def _found(row: "tuple[object, ...] | list[object]") -> Found:
-    return Found(dn=str(row[0]), state=json.loads(str(row[1])), bare=bool(row[2]), protected=bool(row[3]))
+def _found(row: Sequence[Any]) -> Found:
+    dn, state, bare, protected, twin = row
+    return Found(dn=dn, state=_decode(state), bare=bool(bare), protected=bool(protected), twin=twin)

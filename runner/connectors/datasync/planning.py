@@ -87,8 +87,9 @@ class Planner:
                 try:
                     wanted = self._rows.wanted(objects, record)
                     seen.add(short(wanted.key))
-                    self._refuse_twins(objects, wanted, index, twice)
-                    for change in self._compare(objects, wanted, index):
+                    found = index.get(wanted.key)
+                    self._refuse_twins(wanted, found, twice)
+                    for change in self._compare(objects, wanted, index, found):
                         made += change.op is Op.CREATE
                         yield change
                 except SkipRecord as trouble:
@@ -159,27 +160,27 @@ class Planner:
             msg = f"The container {container!r} isn't in the directory. Make it there, or correct its name."
             raise ConfigRejected(msg)
 
-    def _refuse_twins(self, objects: Objects, wanted: Wanted, index: Index, twice: dict[str, int]) -> None:
+    def _refuse_twins(self, wanted: Wanted, found: Found | None, twice: dict[str, int]) -> None:
         account = wanted.values.get(ACCOUNT_NAME)
-        for each in (wanted.key, f"{ACCOUNT_NAME}:{folded(str(account))}" if account else ""):
+        for each in (wanted.key, f"{ACCOUNT_NAME}:{folded(str(account))}" if account and twice else ""):
             if each in twice:
                 msg = f"its key stands in row {twice[each]} as well, and which is right isn't ours to say"
                 raise SkipRecord(msg)
-        twins = index.twins(wanted.key)
-        if twins is not None:
-            msg = f"its key names two objects of the directory, {twins[0]} and {twins[1]}"
+        if found is not None and found.twin is not None:
+            msg = f"its key names two objects of the directory, {found.dn} and {found.twin}"
             raise SkipRecord(msg)
 
     # --- comparing -----------------------------------------------------------------------
 
-    def _compare(self, objects: Objects, wanted: Wanted, index: Index) -> Iterator[Change]:
+    def _compare(
+        self, objects: Objects, wanted: Wanted, index: Index, found: Found | None
+    ) -> Iterator[Change]:
         only = self._ctx.job.only
         if only is not None and only.casefold() not in {
             wanted.subject.casefold(),
             str(wanted.values.get(ACCOUNT_NAME)).casefold(),
         }:
             return
-        found = index.get(wanted.key)
         if found is None or self._is_half_made(objects, wanted, found):
             if objects.create:
                 yield from self._create(objects, wanted, index)

@@ -54,22 +54,19 @@ class Rows:
         self._coming: dict[tuple[str, str], str] = {}  # DNs of what this run makes, by attribute and value
         self._coming_dns: set[str] = set()
         self.whole = True  # whether all rows were understood as far as their key
+        self.number = 0  # of rows, with those that a time stamp leaves out
         self.newest = ""  # time stamp of the newest row that was looked at
 
     def is_coming(self, value: Any) -> bool:
         """Whether a value is the DN of an object that this run makes."""
         return isinstance(value, str) and value in self._coming_dns
 
-    @property
-    def number(self) -> int:
-        """How many rows there are, those that a time stamp leaves out as well."""
-        return sum(1 for _ in self._source.records)
-
     def records(self) -> Iterator[Record]:
         """The rows of the source; of a job with a time stamp only the new ones."""
         stamp, last = self._job.stamp, str(self._ctx.memory.get(STAMP) or "")
         for number, record in enumerate(self._source.records):
             self._ctx.progress("row", done=number)
+            self.number = max(self.number, number + 1)
             if stamp is not None:
                 found = record.values[self._at[stamp]] or ""
                 if found <= last:
@@ -199,12 +196,14 @@ class Rows:
 
     def _value(self, objects: Objects, each: Mapped, row: transforms.Row) -> Any:
         value = transforms.value_of(each.made_of, row, self._lookup, self._variables)
-        parts = _parts(value, each.delimiter)
+        if value is None:
+            return None
+        parts = _parts(value, each.delimiter) if each.delimiter else (value,)
         for part in parts:
             check_value(each.attribute, part)
             if each.attribute == ACCOUNT_NAME:
                 check_account_name(part, user=objects.kind is Kind.USER)
-        return target.told(parts, several=bool(each.delimiter))
+        return target.told(parts, several=True) if each.delimiter else value
 
     def _container(self, objects: Objects, row: transforms.Row) -> str:
         if isinstance(objects.container, str):

@@ -52,6 +52,16 @@ LONGEST: Mapping[str, int] = {
 def check_value(attribute: str, value: str) -> None:
     """Raise ``SkipRecord`` for a value that no attribute of this name takes."""
     name = attribute.lower()
+    if not (value.isascii() and value.isprintable()):
+        _check_characters(attribute, value)
+    longest = LONGEST.get(name)
+    if longest is not None and len(value) > longest:
+        msg = f"{attribute} has {len(value)} characters, and the directory takes {longest}"
+        raise SkipRecord(msg)
+
+
+def _check_characters(attribute: str, value: str) -> None:
+    name = attribute.lower()
     if _CONTROL.search(value) or (_LINES.search(value) and name not in _MAY_HAVE_LINES):
         found = _CONTROL.search(value) or _LINES.search(value)
         assert found is not None  # one of both was seen
@@ -59,10 +69,6 @@ def check_value(attribute: str, value: str) -> None:
         raise SkipRecord(msg)
     if any("\ud800" <= character <= "\udfff" for character in value):
         msg = f"{attribute} has half of a character"
-        raise SkipRecord(msg)
-    longest = LONGEST.get(name)
-    if longest is not None and len(value) > longest:
-        msg = f"{attribute} has {len(value)} characters, and the directory takes {longest}"
         raise SkipRecord(msg)
 
 
@@ -85,6 +91,8 @@ def check_account_name(value: str, *, user: bool) -> None:
 
 def folded(name: str) -> str:
     """An account name without case and accents: equal means the same account to Windows."""
+    if name.isascii():
+        return name.lower()
     return "".join(
         character
         for character in unicodedata.normalize("NFKD", name).casefold()
