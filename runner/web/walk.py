@@ -7,6 +7,7 @@ moved and the walk begins again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,24 +39,32 @@ class Walk:
     shortfall: str = ""
 
     def pages(self) -> Iterator[Sequence[Any]]:
-        """The records, page by page; ``GroundMoved`` if they moved."""
+        """The records, page by page; ``GroundMoved`` if they moved.
+
+        While one page is in use the next is on its way.
+        """
         last: object = None
-        while True:
-            page = self.fetch(self.seen - 1 if self.seen else 0, self.limit)
-            rows = page.rows
-            self.total = page.total
-            if self.seen:
-                if not rows or _identity(rows[0]) != last:
-                    raise GroundMoved
-                rows = rows[1:]
-            if not rows:
-                break
-            yield rows
-            self.seen += len(rows)
-            last = _identity(rows[-1])
-            # Neither a short page nor a full one says whether more follows: the total does.
-            if self.total is not None and self.seen >= self.total:
-                break
+        with ThreadPoolExecutor(1, thread_name_prefix="walk") as ahead:
+            following = ahead.submit(self.fetch, 0, self.limit)
+            while True:
+                page = following.result()
+                rows = page.rows
+                self.total = page.total
+                if self.seen:
+                    if not rows or _identity(rows[0]) != last:
+                        raise GroundMoved
+                    rows = rows[1:]
+                if not rows:
+                    break
+                seen, last = self.seen + len(rows), _identity(rows[-1])
+                # Neither a short page nor a full one says whether more follows: the total does.
+                more = self.total is None or seen < self.total
+                if more:
+                    following = ahead.submit(self.fetch, seen - 1, self.limit)
+                yield rows
+                self.seen = seen
+                if not more:
+                    break
         self.shortfall = self._shortfall()
 
     def _shortfall(self) -> str:

@@ -59,7 +59,7 @@ class Translation:
 
     def finding(self, record: object) -> Finding | None:
         """The finding of a record; None if it doesn't count or was there before."""
-        if not isinstance(record, Mapping):
+        if not isinstance(record, dict):
             self._leave_aside("a value that is no record")
             return None
         number, sort = _text(record.get("id")), _name_of(record.get("class"))
@@ -95,7 +95,7 @@ class Translation:
 
     def _note_place(self, record: Record) -> None:
         asset = record.get("asset")
-        name = _name_of(asset) if isinstance(asset, Mapping) else _text(record.get("site_name"))
+        name = _name_of(asset) if isinstance(asset, dict) else _text(record.get("site_name"))
         if name and len(self.places) < _MOST_NAMED:
             self.places[name[:_LONGEST]] = None
 
@@ -148,7 +148,7 @@ def _cwes(record: Record) -> tuple[int, ...]:
 def _tags(record: Record) -> Iterator[str]:
     vectors = record.get("attack_vectors")
     for vector in vectors if isinstance(vectors, list) else ():
-        tags = vector.get("scanner_tags") if isinstance(vector, Mapping) else None
+        tags = vector.get("scanner_tags") if isinstance(vector, dict) else None
         yield from (str(tag) for tag in tags) if isinstance(tags, list) else ()
     more = record.get("subTypeTags")
     yield from (str(tag) for tag in more) if isinstance(more, list) else ()
@@ -180,11 +180,13 @@ def _location(record: Record) -> str:
 
 def _name_of(value: object) -> str:
     """A name, as text or as the object that v2 has in its place."""
-    return _text(value.get("name")) if isinstance(value, Mapping) else _text(value)
+    return _text(value.get("name")) if isinstance(value, dict) else _text(value)
 
 
 def _text(value: object) -> str:
-    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if type(value) is int else ""  # a truth is no number
 
 
 def _number(value: object) -> int | None:
