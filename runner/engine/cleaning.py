@@ -88,7 +88,7 @@ class Cleaner:
 
     def outcome(self, row: OutcomeRow) -> OutcomeRow:
         """The same for what became of a change."""
-        if self._idle:
+        if self._idle or not (row.message or row.assigned):
             return row
         return row._replace(message=self._text(row.message), assigned=self._json(row.assigned))
 

@@ -20,7 +20,8 @@ from runner.sdelements.writing import NOT_MADE, ident_of, outcome
 KINDS = frozenset({"user", "membership"})
 
 _ORDINARY = frozenset({"", "ur1", "ur5", "user", "no role"})  # roles; all others stand above
-_SINGLY = 20  # accounts that are read one by one at the most; more are read as a listing
+_SINGLY = 20  # accounts that are read one by one in any case
+_ROWS = 25  # of a listing that take as long as one account read by itself
 _NOT_FOUND = 404
 
 _NOBODY: Json = {"id": 0, "email": ""}  # an account that is yet to be made
@@ -53,6 +54,8 @@ class People:
         self._groups: frozenset[str] | None = None
         self._rows: Iterator[Json] = iter(())
         self._at = -1  # rows of the listing that were told
+        self._size = 0  # accounts in the listing, when it was last read
+        self._filters = True  # whether the server finds accounts by their addresses, as far as we know
 
     # --- reading --------------------------------------------------------------------------
 
@@ -61,7 +64,7 @@ class People:
         if after != self._at:
             self._rows = islice(self._wire.rows("users/"), after, None)
         found = [self._account(row) for row in islice(self._rows, limit)]
-        self._at = after + len(found)
+        self._at = self._size = after + len(found)
         return found, self._at if len(found) == limit else None
 
     def groups(self) -> list[Json]:
@@ -276,25 +279,37 @@ class People:
             there.note({**self._account(row), "told": row})
         return there
 
-    def _some(self, emails: set[str], numbers: set[int]) -> Iterator[Json]:
-        if len(emails) + len(numbers) > _SINGLY:
-            wanted = set(map(people.address_key, emails))
-            for row in self._wire.rows("users/"):
-                if people.address_key(str(row["email"])) in wanted or row["id"] in numbers:
-                    yield row
-            return
+    def _some(self, emails: set[str], numbers: set[int]) -> Iterable[Json]:
+        """The accounts of these, and some others; singly or all that there are, whichever is quicker."""
+        few = len(emails) + len(numbers) <= max(_SINGLY, self._size / _ROWS)
+        found = self._singly(emails, numbers) if few and self._filters else None
+        return self._among_all(emails, numbers) if found is None else found
+
+    def _among_all(self, emails: set[str], numbers: set[int]) -> Iterator[Json]:
+        wanted = set(map(people.address_key, emails))
+        self._size = 0
+        for row in self._wire.rows("users/"):
+            self._size += 1
+            if people.address_key(str(row["email"])) in wanted or row["id"] in numbers:
+                yield row
+
+    def _singly(self, emails: set[str], numbers: set[int]) -> list[Json] | None:
+        """The same one by one; None if the server doesn't find accounts by their addresses."""
+        found = []
         for email in sorted(emails):
-            # The filter is looked at again: not every server has it. Nor does every one know
-            # the case of all scripts: asked for is what was written, not what is compared.
+            # Not every server knows the case of all scripts: asked for is what was written.
             for row in self._wire.rows("users/", email=email):
-                if people.address_key(str(row["email"])) == people.address_key(email):
-                    yield row
+                if people.address_key(str(row["email"])) != people.address_key(email):
+                    self._filters = False
+                    return None
+                found.append(row)
         for number in sorted(numbers):
             try:
-                yield self._wire.get(f"users/{number}/")
+                found.append(self._wire.get(f"users/{number}/"))
             except Refused as error:
                 if error.status != _NOT_FOUND:
                     raise  # else it is gone, and told as such
+        return found
 
 
 class _Standing:

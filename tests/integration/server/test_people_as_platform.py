@@ -1,9 +1,12 @@
 """One suite for both platforms whose accounts runs change: the store, and our own server over REST."""
 
+import contextlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import requests
 import sqlalchemy as sa
 
 from runner.messages import OutcomeRow
@@ -20,6 +23,7 @@ from runner.store.accounts import Role, Scope
 from runner.store.schema import users
 from runner.store.values import from_json, to_micros
 from tests.integration.server.kit import Running
+from tests.servers.sites import Asked, Says, Site
 
 DONE, SKIPPED, FAILED = ChangeState.DONE, ChangeState.SKIPPED, ChangeState.FAILED
 JANE = {"email": "jane@example.com", "first_name": "Jane", "last_name": "Doe", "directory_id": "id-jane"}
@@ -111,7 +115,11 @@ class RestSide(Side):
 
     def platform(self) -> Platform:
         """As a run sees it."""
-        connection = Connection(
+        return Platform(self.reach, self.connection_there(), run="4f7a" * 8, ties=self.ties.values)
+
+    def connection_there(self) -> Connection:
+        """The connection as it is known here."""
+        return Connection(
             id=1,
             kind=Kind.LDAP,
             system="ldap",
@@ -123,7 +131,6 @@ class RestSide(Side):
             remote="far",
             remote_id=self.connection,
         )
-        return Platform(self.reach, connection, run="4f7a" * 8, ties=self.ties.values)
 
     def accounts(self) -> dict[str, Any]:
         rows, following = self.platform().people.accounts(after=0, limit=500)
@@ -375,4 +382,85 @@ def test_a_number_that_was_handed_out_again_is_another_account(server: Running) 
     other = {"email": "joe@example.com", "directory_id": None, "date_joined": to_micros(server.clock())}
     server.database.write(lambda c: c.execute(sa.update(users).where(users.c.id == number).values(other)))
     assert side.accounts()["joe@example.com"]["directory_id"] == ""
+    side.close()
+
+
+class Doorway:
+    """Stands before a server and notes what is asked; it may take the filters out of the questions."""
+
+    def __init__(self, server: Running, *, filters: bool = True) -> None:
+        self._server = server
+        self._filters = filters
+        self.site = Site(self._answer)
+
+    def _answer(self, asked: Asked) -> Says:
+        root, _, query = asked.target.partition("?")
+        if not self._filters:
+            query = "&".join(part for part in query.split("&") if not part.startswith("email="))
+        origin = self._server.base.removesuffix("/")
+        headers = {name: asked.headers[name] for name in ("Authorization", "Accept")}
+        told = requests.get(f"{origin}{root}", params=query, headers=headers, timeout=30)
+        return Says(status=told.status_code, body=told.content, headers={"Content-Type": "application/json"})
+
+    def listings(self) -> int:
+        """How often a page of all accounts was asked for."""
+        return sum("/users/?" in asked.target and "email=" not in asked.target for asked in self.site.asked)
+
+
+@contextmanager
+def seen_through(side: RestSide, doorway: Doorway) -> Iterator[Platform]:
+    """The same platform, asked through the doorway."""
+    with contextlib.closing(doorway.site):
+        settings = Remote(
+            url=doorway.site.url, token=side.server.token(Scope.AGENT, email="agent@example.com")
+        )
+        reach = Server("far", settings, Network())
+        yield Platform(reach, side.connection_there(), run="4f7a" * 8, ties=side.ties.values)
+        reach.close()
+
+
+def fill(server: Running, number: int) -> None:
+    """Have that many more accounts."""
+    emails = [f"p{each}@example.com" for each in range(number)]
+    rows = [
+        {"email": email, "email_key": email, "date_joined": to_micros(server.clock())} for email in emails
+    ]
+    server.database.write(lambda c: c.execute(sa.insert(users), rows))
+
+
+def test_few_of_many_accounts_are_read_one_by_one(server: Running) -> None:
+    """A run that changes some accounts of a large server doesn't read all of them again for each batch."""
+    side = RestSide(server)
+    fill(server, 2000)
+    doorway = Doorway(server)
+    with seen_through(side, doorway) as platform:
+        after: int | None = 0
+        while after is not None:
+            _, after = platform.people.accounts(after=after, limit=500)
+        read = doorway.listings()
+        gone = [
+            change(n, "user", f"x{n}@example.com", Op.UPDATE, after={"id": 10_000 + n}) for n in range(30)
+        ]
+        assert len(platform.people.conflicts(gone)) == 30
+        assert doorway.listings() == read
+    side.close()
+
+
+def test_accounts_are_found_where_a_server_knows_no_filters(server: Running) -> None:
+    """It answers each question with all that it has; they are read once for a batch, not for each account."""
+    side = RestSide(server)
+    fill(server, 150)
+    doorway = Doorway(server, filters=False)
+    with seen_through(side, doorway) as platform:
+        rows = [
+            change(n, "user", f"p{n}@example.com", Op.CREATE, after={"email": f"p{n}@example.com"})
+            for n in (1, 2)
+        ]
+        assert [row.message for row in platform.people.conflicts(rows)] == [
+            "conflict: another account has the e-mail p1@example.com.",
+            "conflict: another account has the e-mail p2@example.com.",
+        ]
+        before = len(doorway.site.asked)
+        assert len(platform.people.conflicts(rows)) == 2
+        assert len(doorway.site.asked) - before == doorway.listings() / 2 == 2
     side.close()
