@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from runner.model.people import address_key
 from runner.store.accounts import User, user_of
 from runner.store.pages import Cut, contains, cut
-from runner.store.schema import approvals, group_users, jobs, notes, users
+from runner.store.schema import approvals, collection_runs, group_users, jobs, notes, users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +65,15 @@ def update(c: sa.Connection, user_id: int, values: Mapping[str, Any]) -> None:
 
 def in_use(c: sa.Connection, user_id: int) -> bool:
     """Whether the journal tells of this user, who must then be there to be named."""
-    told = [
-        sa.select(sa.literal(1)).where(column == user_id).limit(1)
-        for column in (jobs.c.user_id, jobs.c.triggered_by_id, notes.c.user_id, approvals.c.user_id)
-    ]
+    columns = (
+        jobs.c.user_id,
+        jobs.c.triggered_by_id,
+        notes.c.user_id,
+        approvals.c.user_id,
+        collection_runs.c.user_id,
+        collection_runs.c.triggered_by_id,
+    )
+    told = [sa.select(sa.literal(1)).where(column == user_id).limit(1) for column in columns]
     return any(c.execute(query).first() is not None for query in told)
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from runner.model.jobs import Claim, Job, Kind, Outcome
 from runner.scheduler import Scheduler
 from runner.settings import Scheduler as SchedulerSettings
-from runner.store import accounts, claims, connections, queue
+from runner.store import accounts, claims, connections, queue, users
 from runner.store import job_collections as store
 from runner.store.database import open_database
 from runner.store.job_collections import Held, Step
@@ -152,6 +152,16 @@ def test_a_second_run_waits_for_the_first(shelf: Shelf) -> None:
         previews = c.scalars(sa.select(jobs_table.c.preview).order_by(jobs_table.c.id)).all()
     assert list(previews) == [False, False, True, True]
     assert shelf.desk.ask(store.count_runs, collection) == 1
+
+
+def test_who_asked_for_a_run_stays_known(shelf: Shelf) -> None:
+    """A user whose run waits isn't removed under it."""
+    user = shelf.desk.do(accounts.create_user, email="ada@example.com", now=NOW)
+    collection = shelf.collection(True)
+    shelf.begin(collection)
+    assert not shelf.desk.ask(users.in_use, user)
+    shelf.desk.do(store.begin, shelf.held(collection), now=NOW, user_id=user, triggered_by_id=user)
+    assert shelf.desk.ask(users.in_use, user)
 
 
 def test_daemons_that_tick_together_make_each_job_once(shelf: Shelf, store_url: str) -> None:

@@ -142,9 +142,7 @@ class Planner:
             dn=entry.dn,
             state=target.state(entry, objects, active_directory=ad),
             bare=target.is_bare(entry, objects, active_directory=ad),
-            protected=entry.text("adminCount") == "1"
-            or entry.text("isCriticalSystemObject") == "TRUE"
-            or names.key(entry.dn) == self._own,
+            protected=entry.text("adminCount") == "1" or entry.text("isCriticalSystemObject") == "TRUE",
         )
         index.add(key, found, entry.text(ACCOUNT_NAME))
 
@@ -319,7 +317,7 @@ class Planner:
         for key, found in index.all():
             if short(key) in seen:
                 continue
-            if found.protected:
+            if found.protected or names.key(found.dn) == self._own:
                 self._ctx.count("protected")
                 continue
             self._destroying.append(

@@ -110,6 +110,21 @@ def test_nobody_is_enabled_without_a_password(world: World) -> None:
     assert f"cn=Ada,{slapd.PEOPLE}." in world.said
 
 
+def test_the_runners_own_account_is_never_deleted(world: World, access: Access) -> None:
+    """A job that deletes whoever has no row leaves the account alone that it logs in with."""
+    with opened(access) as directory:
+        for uid in ("me", "bob"):
+            entry = {"objectClass": ["inetOrgPerson"], "cn": [uid], "sn": [uid], "userPassword": [STATIC]}
+            directory.add(f"uid={uid},{slapd.PEOPLE}", entry)
+    world.access = replace(access, bind_dn=f"UID=Me, {slapd.PEOPLE}", password=STATIC)
+    world.document["objectsOption"][0]["isDelete"] = True
+    world.write([["Id", "Name", "Last"], ["ada", "Ada", "L"]])
+    assert [(change.op, change.subject) for change in world.plan()] == [
+        (Op.CREATE, "Ada"),
+        (Op.DELETE, "bob"),
+    ]
+
+
 def test_cells_that_are_no_blanks_leave_their_rows_out(world: World) -> None:
     """Formulas never calculated, errors, merged cells and long numbers are named; other rows are made."""
     book, page = new_book("TTSheet1")
