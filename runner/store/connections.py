@@ -44,7 +44,8 @@ class Entry:
     inherited: dict[str, Any]  # params of its connector
     editable: list[str] | None  # params of the connector that it may have otherwise; None = all
     in_progress: bool  # a job of it waits or runs
-    updated: int  # microseconds since 1970; tells whether somebody changed it meanwhile
+    created: int  # microseconds since 1970
+    updated: int  # the same; tells whether somebody changed it meanwhile
     next_run: datetime | None
 
 
@@ -120,6 +121,7 @@ def _entry(row: sa.Row[Any]) -> Entry:
             declared=row.declared,
         ),
         in_progress=bool(row.in_progress),
+        created=row.created,
         updated=row.updated,
         next_run=None if row.next_run is None else from_micros(row.next_run),
     )

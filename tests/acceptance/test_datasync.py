@@ -80,6 +80,9 @@ def test_the_documented_request_makes_accounts(place: Place) -> None:
         assert details["hasAccess"] is True
         assert STATIC not in json.dumps(details)
         assert details["jobInfo"]["jobId"] == job
+        # What is the server's to say is no matter how it was sent.
+        assert details["jobInfo"]["created"] > "2026"
+        assert (details["jobInfo"]["timesRun"], details["jobInfo"]["collectionId"]) == (0, None)
         assert client.call("GET", "/Names") == [{"name": "DataSyncJob", "type": "1"}]
 
         preview = client.run(job, preview=True)

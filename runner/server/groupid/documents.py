@@ -21,14 +21,6 @@ OURS = frozenset(
 )
 """Params beside the document."""
 
-SERVER_OWNED = frozenset(
-    {
-        *("jobId", "jobGuid", "lastRun", "lastOutCome", "lastOutComeDisplayText", "nextRun", "timesRun"),
-        *("created", "modified", "collectionId"),
-    }
-)
-"""Fields of ``jobInfo`` that are ignored on input."""
-
 
 def columns(document: Mapping[str, Any]) -> dict[str, Any]:
     """The connection's columns that a document sets."""
@@ -108,7 +100,7 @@ def document_of(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(params: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-    """The document as it came, with what the server says of the job."""
+    """The document as it came, but for what the server itself says of the job."""
     document = document_of(params)
     given = document.get("jobInfo")
     document["jobInfo"] = {**(given if isinstance(given, Mapping) else {}), **info}

@@ -136,13 +136,16 @@ def _info(c: sa.Connection, entry: Entry) -> dict[str, Any]:
     outcome = "None" if last is None or last.outcome is None else last.outcome.capitalize()
     return {
         "jobId": entry.connection.id,
+        "jobGuid": None,
         "name": entry.connection.alias,
         "lastRun": None if last is None else _when(last.finished or last.started),
         "lastOutCome": outcome,
         "lastOutComeDisplayText": None if last is None else last.result_message,
         "nextRun": None if entry.next_run is None else instant(entry.next_run),
         "timesRun": listing.count(c, wanted),
+        "created": _when(entry.created),
         "modified": _when(entry.updated),
+        "collectionId": None,
         "isEnable": entry.connection.enabled,
     }
 
