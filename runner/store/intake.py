@@ -21,7 +21,7 @@ from runner.store.queue import Origin
 from runner.store.schema import connections as table
 from runner.store.schema import jobs, outbox
 from runner.store.values import to_json
-from runner.store.vault import Vault
+from runner.store.vault import Vault, is_sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,8 +217,12 @@ def keep_connection(c: sa.Connection, value: RemoteConnection, *, now: datetime,
     if there is None:  # it was taken out of use here, and now it is back
         connections.update(c, row.id, {**fields, "deleted": None, "enabled": True}, now=now)
         return int(row.id)
+    stored = there.connection.params
+    bare = [
+        name for name, found in fields["params"].items() if is_sealed(found) > is_sealed(stored.get(name))
+    ]
     with contextlib.suppress(SealedShut):  # then what came is sealed with the key that is here
-        if vault.open(there.connection.params) == dict(value.params):
+        if not bare and vault.open(stored) == dict(value.params):
             del fields["params"]  # sealed again it would look different, and nothing is new
     changed = {name: new for name, new in fields.items() if getattr(there.connection, name) != new}
     if changed:

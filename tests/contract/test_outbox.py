@@ -1,13 +1,14 @@
 """Results on their way to a remote server, as deliveries read them."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from runner.model.jobs import Kind
-from runner.store import intake, outbox
+from runner.store import connections, intake, outbox
 from runner.store.intake import RemoteConnection, RemoteJob
 from runner.store.queue import Origin
-from runner.store.vault import Vault
+from runner.store.vault import Vault, is_sealed
 from tests.contract.desk import NOW, Desk, at
 
 VAULT = Vault(Path("/nowhere/key"))  # nothing here is secret
@@ -53,3 +54,35 @@ def test_a_clock_that_is_put_back_delays_no_result(desk: Desk) -> None:
     job = finished(desk, 1)
     desk.do(outbox.put_off, job, until=at(5) + timedelta(days=1), why="Not now.")
     assert waiting(desk, 1) == {job: False}
+
+
+def test_a_secret_that_was_stored_as_it_is_is_sealed_when_it_is_seen_again(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """What was kept before it was known for a secret doesn't stay readable until the server changes it."""
+    vault = Vault(tmp_path / "key")
+    where = RemoteConnection(
+        remote="far",
+        remote_id=1,
+        kind=Kind.ALM,
+        system="acme_noop",
+        alias="Far",
+        command="",
+        params={"password": "opensesame", "lock": "/door"},
+        project=None,
+    )
+    made = desk.do(intake.keep_connection, where, now=NOW, vault=vault)
+    entry = desk.ask(connections.get, made)
+    assert entry is not None
+    assert entry.connection.params["password"] == "opensesame"
+    known = replace(where, secret=frozenset({"password"}))
+    desk.do(intake.keep_connection, known, now=NOW, vault=vault)
+    entry = desk.ask(connections.get, made)
+    assert entry is not None
+    assert is_sealed(entry.connection.params["password"])
+    assert vault.open(entry.connection.params) == where.params
+    before = entry.connection.params
+    desk.do(intake.keep_connection, known, now=NOW, vault=vault)
+    entry = desk.ask(connections.get, made)
+    assert entry is not None
+    assert entry.connection.params == before
