@@ -1,6 +1,6 @@
 """Jobs as the API shows them: one query joins each with its connection, users and upload."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -118,11 +118,48 @@ def one(c: sa.Connection, job_id: int) -> JobView | None:
 
 def page(c: sa.Connection, wanted: Wanted, part: Cut) -> list[JobView]:
     """Some of the jobs wanted, the newest first."""
+    if wanted.project_id is not None:
+        places = _places(c, wanted)
+        if len(places) <= _MOST_MERGED:
+            return _merged_page(c, wanted, part, places)
     query = _page_query(wanted, part.key is not None, part.backwards)
     values = {"b_key": part.key, "b_limit": part.limit, "b_offset": part.offset}
     rows = query.rows(c, values)
     found = [_view(row) for row in rows]
     return found[::-1] if part.backwards else found
+
+
+def _places(c: sa.Connection, wanted: Wanted) -> list[int]:
+    """The connections of the project that is wanted."""
+    query = sa.select(connections.c.id).where(connections.c.project_id == wanted.project_id)
+    if wanted.connection_id is not None:
+        query = query.where(connections.c.id == wanted.connection_id)
+    return list(c.scalars(query.order_by(connections.c.id).limit(_MOST_MERGED + 1)))
+
+
+def _merged_page(c: sa.Connection, wanted: Wanted, part: Cut, places: list[int]) -> list[JobView]:
+    """A page of a few connections: each has its jobs in order, so that they need only be merged."""
+    if not places:
+        return []
+    parts = []
+    for place in places:
+        query = sa.select(jobs.c.id).where(
+            *_conditions(replace(wanted, project_id=None, connection_id=place))
+        )
+        if part.key is not None:
+            query = query.where(jobs.c.id > part.key if part.backwards else jobs.c.id < part.key)
+        # As many of each as the page could have: only so PostgreSQL reads them in their order.
+        nearest = _by_id(query, jobs.c.id, part).limit(part.limit + part.offset)
+        parts.append(sa.select(nearest.subquery().c.id))
+    merged = sa.union_all(*parts).subquery()
+    ordered = _by_id(sa.select(merged.c.id), merged.c.id, part)
+    found = list(c.scalars(ordered.limit(part.limit).offset(part.offset)))
+    rows = c.execute(_views.where(jobs.c.id.in_(found)).order_by(jobs.c.id.desc()))
+    return [_view(tuple(row)) for row in rows]
+
+
+def _by_id(query: sa.Select[Any], number: sa.ColumnElement[int], part: Cut) -> sa.Select[Any]:
+    return query.order_by(number.asc() if part.backwards else number.desc())
 
 
 @lru_cache(maxsize=128)
@@ -135,6 +172,8 @@ def _page_query(wanted: Wanted, goes_on: bool, backwards: bool) -> Prepared:
     query = query.order_by(jobs.c.id.asc() if backwards else jobs.c.id.desc())
     return Prepared(query.limit(sa.bindparam("b_limit")).offset(sa.bindparam("b_offset")))
 
+
+_MOST_MERGED = 100  # connections of a project; of one with more, its jobs are looked for among all
 
 _BOOLEANS = ("automatic", "preview", "cancel_requested", "is_file_upload", "debug_mode", "inaccessible")
 _BOOLEAN_AT = tuple(JobView._fields.index(name) for name in _BOOLEANS)
@@ -154,7 +193,8 @@ def count(c: sa.Connection, wanted: Wanted) -> int:
     # A join that no condition needs would be made for each row all the same.
     if wanted.project_id is not None:
         query = query.join(connections, connections.c.id == jobs.c.connection_id)
-    if wanted.previews:
+    if wanted.previews or (wanted.automatic and len(wanted.kinds) == len(Kind)):
+        # What was started by itself has an index that knows the previews.
         return c.scalar(query.where(*_conditions(wanted))) or 0
     # All without the previews, which are few: so two indexes alone answer the common question.
     wanted = replace(wanted, previews=True)
@@ -168,6 +208,13 @@ _UNSUCCESSFUL: sa.ColumnElement[bool] = sa.literal_column(
 """As the index of these jobs says it: only so is it taken, and a few failures among many jobs are at hand."""
 
 
+_BY_ITSELF: Mapping[bool, sa.ColumnElement[bool]] = {
+    True: sa.literal_column("(jobs.automatic)"),
+    False: sa.literal_column("NOT jobs.automatic"),
+}
+"""In brackets, for a name alone is compared with 1, and its index not taken."""
+
+
 def _open() -> sa.Select[Any]:
     """The ids of unfinished jobs, from the small indexes made for them."""
     states = ("behind", "pending", "running")
@@ -177,8 +224,13 @@ def _open() -> sa.Select[Any]:
 
 def _conditions(wanted: Wanted, *, hide: bool = False) -> list[sa.ColumnElement[bool]]:
     """What is asked of a job; ``hide`` what would lead the planner to a larger index."""
+    narrow = (wanted.connection_id, wanted.project_id, wanted.user) != (None, None, None)
     hide_kind = (
-        hide or len(wanted.kinds) != 1 or wanted.connection_id is not None or wanted.succeeded is False
+        hide
+        or len(wanted.kinds) != 1
+        or wanted.connection_id is not None
+        or wanted.project_id is not None
+        or wanted.succeeded is False
     )
     found = [_of_kind(wanted, hide=hide_kind)] if len(wanted.kinds) < len(Kind) else []
     if not wanted.previews:
@@ -188,14 +240,15 @@ def _conditions(wanted: Wanted, *, hide: bool = False) -> list[sa.ColumnElement[
     if wanted.project_id is not None:
         found.append(connections.c.project_id == wanted.project_id)
     if wanted.automatic is not None:
-        # As the index of jobs that were started by hand says it; a user's jobs have an index that knows.
-        by_hand = not wanted.automatic and wanted.user is None
-        started_by_hand: sa.ColumnElement[bool] = sa.literal_column("NOT jobs.automatic")
-        found.append(started_by_hand if by_hand else jobs.c.automatic == wanted.automatic)
+        # As the indexes of these jobs say it; those of users and connections know it themselves.
+        found.append(jobs.c.automatic == wanted.automatic if narrow else _BY_ITSELF[wanted.automatic])
     if wanted.ready is not None:
         found.append(jobs.c.state == "finished" if wanted.ready else jobs.c.id.in_(_open()))
     if wanted.succeeded is not None:
-        found.append(jobs.c.outcome == "succeeded" if wanted.succeeded else _UNSUCCESSFUL)
+        # Within a connection its own index is the shorter way, and so the other is hidden.
+        other = sa.func.coalesce(jobs.c.outcome, "") != "succeeded"
+        unsuccessful = _UNSUCCESSFUL if wanted.connection_id is None else other
+        found.append(jobs.c.outcome == "succeeded" if wanted.succeeded else unsuccessful)
     if wanted.user is not None:
         # Looked up first: so the jobs are a range of their index, and those of nobody are none at once.
         email = users.c.email_key == address_key(wanted.user)

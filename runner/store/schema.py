@@ -362,8 +362,10 @@ _partial(
 _partial("jobs_by_upload", jobs.c.upload_id, where=jobs.c.upload_id.is_not(None))
 _partial("jobs_previews", jobs.c.id, where=sa.text("preview"))
 _partial("jobs_by_hand", jobs.c.preview, jobs.c.id, where=sa.text("NOT automatic"))
+_partial("jobs_automatic", jobs.c.preview, jobs.c.id, where=sa.text("automatic"))
 sa.Index("jobs_by_kind", jobs.c.kind, jobs.c.id)
-sa.Index("jobs_by_connection", jobs.c.connection_id, jobs.c.id)
+# With all that listings of a connection ask for, so that what isn't wanted of it costs no look at its rows.
+sa.Index("jobs_by_connection", jobs.c.connection_id, jobs.c.id, jobs.c.automatic, jobs.c.outcome)
 sa.Index("jobs_by_user", jobs.c.user_id, jobs.c.id, jobs.c.automatic)
 
 job_collections = sa.Table(

@@ -103,6 +103,29 @@ def test_jobs_are_listed_by_place(desk: Desk, week: Week) -> None:
     assert listed(desk, connection_id=week.scan, kinds=(Kind.ALM,)) == []
 
 
+@pytest.mark.parametrize("most", [100, 0])
+def test_a_projects_jobs_are_those_of_all_its_connections(
+    desk: Desk, week: Week, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come in one order and in pages both ways, by every filter, however many connections it has."""
+    monkeypatch.setattr(listing, "_MOST_MERGED", most)
+    other = desk.connection("Second", project_id=week.project)
+    late = [Week.add(desk, other, automatic=automatic) for automatic in (True, False)]
+    of_rally = [week.jobs[name] for name in ("waiting", "running", "bad", "good")]
+    every = [*late[::-1], *of_rally]
+    assert listed(desk, project_id=week.project) == every
+    assert listed(desk, Cut(limit=2, key=every[2]), project_id=week.project) == every[3:5]
+    assert listed(desk, Cut(limit=2, key=every[4], backwards=True), project_id=week.project) == every[2:4]
+    assert listed(desk, Cut(limit=3, offset=1), project_id=week.project) == every[1:4]
+    assert listed(desk, project_id=week.project, automatic=True) == late[:1]
+    assert listed(desk, project_id=week.project, succeeded=True) == [week.jobs["good"]]
+    assert listed(desk, project_id=week.project, succeeded=False) == [*late[::-1], *of_rally[:3]]
+    assert listed(desk, project_id=week.project, kinds=(Kind.LDAP,)) == []
+    assert listed(desk, project_id=week.project, connection_id=other) == late[::-1]
+    assert listed(desk, project_id=week.project, connection_id=week.scan) == []
+    assert listed(desk, project_id=2**40) == []
+
+
 def test_a_listing_comes_in_pages_both_ways(desk: Desk, week: Week) -> None:
     """A page goes on from an id, and is always told newest first."""
     every = listed(desk)

@@ -330,7 +330,20 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'behind'"),
         postgresql_where=sa.text("state = 'behind'"),
     )
-    op.create_index("jobs_by_connection", "jobs", ["connection_id", "id"], unique=False)
+    op.create_index(
+        "jobs_automatic",
+        "jobs",
+        ["preview", "id"],
+        unique=False,
+        sqlite_where=sa.text("automatic"),
+        postgresql_where=sa.text("automatic"),
+    )
+    op.create_index(
+        "jobs_by_connection",
+        "jobs",
+        ["connection_id", "id", "automatic", "outcome"],
+        unique=False,
+    )
     op.create_index(
         "jobs_by_hand",
         "jobs",
