@@ -134,7 +134,8 @@ class Scheduler:
     def status(self) -> dict[str, Any]:
         """What a person wants to know of it."""
         with self._database.read() as c:
-            following = store.next_due(c)
+            slots = [at for at in (store.next_due(c), job_collections.next_due(c)) if at is not None]
+        following = min(slots, default=None)
         total = self._total
         return {
             "next": None if following is None else following.isoformat().replace("+00:00", "Z"),

@@ -356,6 +356,11 @@ def due(c: sa.Connection, *, now: datetime) -> list[Held]:
     return [_held(row) for row in rows]
 
 
+def next_due(c: sa.Connection) -> datetime | None:
+    """The next slot of all collections."""
+    return maybe_from_micros(c.scalar(sa.select(sa.func.min(job_collections.c.next_run))))
+
+
 def set_next(c: sa.Connection, collection_id: int, at: datetime) -> None:
     """Say when a collection is due next."""
     c.execute(

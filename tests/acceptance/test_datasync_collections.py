@@ -137,6 +137,10 @@ def test_the_documented_requests(place: Place) -> None:
         assert [each["jobInfo"]["jobId"] for each in again["jobs"]] == ids[::-1]
         assert client.call("DELETE", "/", params={"jobids": ids[0]}, status=409)["status"] == 1
 
+        again["jobCollectionInfo"] |= {"enabled": True, "schedule": "0 3 * * *"}
+        client.call("PATCH", MANY, again)
+        until("the next run is known", lambda: client.call("GET", MANY)["data"][0]["nextRun"] is not None)
+
         run = client.call("POST", f"{MANY}/{number}/Run", {})["data"]
         assert ended(client, number, run)["outCome"] == "Succeeded"
         assert place.people() == {"ada", "bob"}

@@ -223,6 +223,7 @@ def test_a_collection_runs_by_its_schedule(shelf: Shelf) -> None:
     collection = shelf.collection(True, True, schedule="30 * * * *")
     hour.tick(0)
     assert shelf.held(collection).next_run == NOW + timedelta(minutes=30)
+    assert hour.scheduler.status()["next"] == "2026-03-01T12:30:00Z"
     hour.tick(31)
     hour.tick(32)
     assert _slots(shelf) == [NOW + timedelta(minutes=30)]
