@@ -23,12 +23,12 @@ from runner.engine.providers import Naming
 from runner.engine.retention import Remover
 from runner.engine.slot import HandedBack, Slot
 from runner.engine.talk import Surroundings, answer
+from runner.engine.telling import Telling
 from runner.engine.workers import WorkerFactory
-from runner.errors import Cancelled, Reason, StoreError
+from runner.errors import Cancelled, StoreError
 from runner.messages import encode
-from runner.metrics import NO_REASON, Metrics
-from runner.model.changes import ChangeState
-from runner.model.jobs import Claim, Connection, Outcome
+from runner.metrics import Metrics
+from runner.model.jobs import Claim, Connection
 from runner.sdelements.side import RemoteSide
 from runner.secrets import has_credentials
 from runner.settings import Settings
@@ -38,14 +38,6 @@ from runner.store.vault import KEY_FILE, Vault
 
 _LOOK_EVERY = {"sqlite": 5.0, "postgresql": 0.25}
 """Seconds after which an idle slot looks for work by itself: others may enqueue on PostgreSQL."""
-
-_TOLD = {
-    ChangeState.DONE: "done",
-    ChangeState.FAILED: "failed",
-    ChangeState.SKIPPED: "skipped",
-    ChangeState.INTENDED: "unknown",
-}
-"""What a metric calls the end of a change; one that was sent and never answered is unknown."""
 
 _GIVE_BACK = 15.0  # seconds that interrupted runs have to end
 _KEEP_EVERY = 1.0  # seconds between the keeper's rounds
@@ -73,6 +65,7 @@ class Engine:
         self.database = database
         self.clock = clock
         self.metrics = metrics or Metrics()
+        self.telling = Telling(self.metrics, clock)
         self.owner = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         self.factory = WorkerFactory(
             state_dir=settings.state_dir, allow=list(settings.plugins.allow), path=settings.plugins.path
@@ -105,7 +98,6 @@ class Engine:
             database, keep=settings.retention, uploads=settings.state_dir / "uploads", clock=clock
         )
         self._beat = time.monotonic()  # when the keeper last came round
-        self._unreachable: set[int] = set()  # connections whose last job met nobody
         self._log = structlog.get_logger(part="engine")
 
     # --- life --------------------------------------------------------------------------
@@ -305,82 +297,11 @@ class Engine:
             else:
                 self._work.notify()
 
-    def job_began(self, claim: Claim) -> None:
-        """A slot has taken a job."""
-        self._log.debug("job_started", job=claim.job.id, attempt=claim.job.attempt)
-        job, system = claim.job, claim.connection.system
-        self.metrics.expect(system)
-        self.metrics.count("runner_jobs_started_total", system=system)
-        if job.attempt == 1:
-            waited = (job.started or self.clock()) - job.created
-            self.metrics.observe("runner_job_wait_seconds", waited.total_seconds(), system=system)
-
     def job_ended(self, claim: Claim, result: Result | None, *, recorded: bool) -> None:
         """A job's end is committed (or wasn't ours to record any more)."""
         if claim.connection.remote is not None:
             self.on_ended()
-        if result is None:
-            self._log.info("job_was_handed_back", job=claim.job.id)
-            return
-        write = self._log.info if self._is_no_news(claim.connection.id, result) else self._log.warning
-        seconds = (self.clock() - (claim.job.started or self.clock())).total_seconds()
-        if recorded:
-            self._measure(claim, result, seconds)
-        write(
-            "job_finished",
-            job=claim.job.id,
-            connection=claim.connection.id,
-            system=claim.connection.system,
-            alias=claim.connection.alias,
-            outcome=result.outcome.value,
-            reason=result.reason.value if result.reason else None,
-            message=result.message,
-            attempt=claim.job.attempt,
-            preview=claim.job.preview,
-            seconds=round(seconds, 3),
-            recorded=recorded,
-            detail=result.detail,
-            **result.totals,
-        )
-
-    def _is_no_news(self, connection_id: int, result: Result) -> bool:
-        """Whether a job went well, or its other side is as far away as at the connection's last job."""
-        before = connection_id in self._unreachable
-        if result.outcome is Outcome.SUCCEEDED:
-            self._unreachable.discard(connection_id)
-            if before:
-                self._log.info("connection_is_back", connection=connection_id)
-            return True
-        if result.reason is not Reason.UNREACHABLE:
-            self._unreachable.discard(connection_id)
-            return False
-        self._unreachable.add(connection_id)
-        return before
-
-    def _measure(self, claim: Claim, result: Result, seconds: float) -> None:
-        count, system = self.metrics.count, claim.connection.system
-        reason = result.reason if result.outcome is not Outcome.SUCCEEDED else None
-        count(
-            "runner_jobs_finished_total",
-            system=system,
-            outcome=result.outcome.value,
-            reason=NO_REASON if reason is None else reason.value,
-        )
-        self.metrics.observe("runner_job_duration_seconds", seconds, system=system)
-        if claim.job.preview:
-            return
-        if reason is Reason.CEILING:
-            count("runner_ceiling_stops_total", system=system)
-        for tally in result.tallies:
-            if tally.state is not ChangeState.PLANNED:
-                outcome = _TOLD[tally.state]
-                count("runner_changes_total", tally.number, system=system, op=tally.op.value, outcome=outcome)
-
-    def job_put_off(self, claim: Claim, result: Result) -> None:
-        """That a job is tried again later is committed."""
-        tried = claim.job.retries + 1
-        self._log.info("job_was_put_off", job=claim.job.id, tried=tried, message=result.message)
-        self.metrics.count("runner_jobs_put_off_total", system=claim.connection.system)
+        self.telling.ended(claim, result, recorded=recorded)
 
     def store_refused(self, error: StoreError) -> None:
         """A commit failed for want of space or connection: claim nothing until one fits."""

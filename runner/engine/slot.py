@@ -20,6 +20,7 @@ from runner.engine import declared, remote_jobs, settling
 from runner.engine.attempt import Attempt, Result
 from runner.engine.ledger import Ledger
 from runner.engine.talk import Surroundings, Talk
+from runner.engine.telling import Telling
 from runner.engine.workers import Budget, Wake, Worker, WorkerFactory
 from runner.errors import (
     Cancelled,
@@ -70,6 +71,7 @@ class Host(Protocol):
     owner: str
     factory: WorkerFactory
     surroundings: Surroundings
+    telling: Telling
     claiming: bool  # whether new jobs may be taken
     work_version: int  # grows with each piece of work
 
@@ -85,14 +87,8 @@ class Host(Protocol):
     def more_work(self) -> None:
         """Let one idle slot look for work."""
 
-    def job_began(self, claim: Claim) -> None:
-        """A slot has taken a job."""
-
     def job_ended(self, claim: Claim, result: Result | None, *, recorded: bool) -> None:
         """A job's end is committed, or wasn't ours to record any more."""
-
-    def job_put_off(self, claim: Claim, result: Result) -> None:
-        """That a job is tried again later is committed."""
 
     def store_refused(self, error: StoreError) -> None:
         """A commit failed for want of space or connection."""
@@ -182,10 +178,13 @@ class Slot(threading.Thread):
             return None
 
     def _tell(self, claim: Claim, result: Result | None, recorded: Recorded) -> None:
-        if result is not None and recorded is Recorded.PUT_OFF:
-            self._engine.job_put_off(claim, result)
-        else:
-            self._engine.job_ended(claim, result, recorded=recorded is not Recorded.NOTHING)
+        try:
+            if result is not None and recorded is Recorded.PUT_OFF:
+                self._engine.telling.put_off(claim, result)
+            else:
+                self._engine.job_ended(claim, result, recorded=recorded is not Recorded.NOTHING)
+        except Exception:  # noqa: BLE001 - the end is recorded, whatever can't be told of it
+            self._log.exception("end_was_not_told", job=claim.job.id)
 
     def _record_and_claim(
         self, record: Callable[[sa.Connection], Recorded], wanting: bool, c: sa.Connection
@@ -240,7 +239,7 @@ class Slot(threading.Thread):
     def _take(self, claim: Claim) -> "_Ended | None":
         """Run a job; how it ended, or None if it isn't ours any more."""
         self._hold_job(claim.job)
-        self._engine.job_began(claim)
+        self._engine.telling.began(claim)
         try:
             return claim, self._attempt(claim)
         except claims.LostClaim:

@@ -11,7 +11,7 @@ import pytest
 
 from runner.cli.refusals import RequestRefused
 from tests.servers.at_rest import AtRest
-from tests.servers.lives import alive, live
+from tests.servers.lives import alive, live, log_of
 from tests.servers.machine import Machine
 
 
@@ -79,6 +79,22 @@ def test_one_may_use_threads(tmp_path: Path, plugins: Path) -> None:
     with AtRest(machine.state) as rest:
         [job] = rest.jobs()
     assert f"All threads counted {{{tasks}}}." in job.result_message
+
+
+def test_one_may_count_by_any_name(tmp_path: Path, plugins: Path) -> None:
+    """A count that is called as something in the log stands beside it, and the next job runs."""
+    machine = machine_with(tmp_path, plugins, "acme_names")
+    machine.settings["RUNNER__ENGINE__CONCURRENCY"] = "1"
+    with AtRest(machine.state) as rest:
+        connection = rest.add_connection("acme_names", {})
+        first = rest.add_job(connection)
+        rest.add_job(connection)
+    assert live(machine) == 0
+    with AtRest(machine.state) as rest:
+        assert [job.outcome for job in rest.jobs()] == ["succeeded", "succeeded"]
+    lines = [line for line in log_of(machine).read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
+    line = next(told for told in map(json.loads, lines) if told["event"] == "job_finished")
+    assert (line["job"], line["total_job"], line["total_event"], line["apples"]) == (first, 1, 1, 1)
 
 
 def test_a_broken_one_stops_no_other(tmp_path: Path, plugins: Path) -> None:

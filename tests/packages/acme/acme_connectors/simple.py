@@ -1,4 +1,4 @@
-"""The smallest connectors: one finds nothing to do, one does it on many threads."""
+"""The smallest connectors: none finds anything to do, each in its own way."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,4 +47,18 @@ class Threads(Noop):
         with ThreadPoolExecutor(8) as threads:
             found = set(threads.map(count, range(64)))
         ctx.say(f"All threads counted {found}.")
+        yield from ()
+
+
+class Names(Noop):
+    """Plans nothing, and counts by names that the daemon's log has a use for."""
+
+    info: ClassVar[SystemInfo] = SystemInfo(
+        kind=Kind.ALM, name="Acme Names", short_name="Names", command="sync_acme_names"
+    )
+
+    def plan(self, ctx: Context) -> Iterator[Change]:
+        """Count one of each."""
+        for name in ("event", "job", "level", "timestamp", "exc_info", "self", "apples"):
+            ctx.count(name)
         yield from ()
