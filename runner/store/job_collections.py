@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from runner.model.jobs import Kind, Outcome
+from runner.model.jobs import Kind, Outcome, State
 from runner.store import queue
 from runner.store.rows import insert
 from runner.store.schema import collection_runs, collection_steps, connections, job_collections, jobs
@@ -180,7 +180,7 @@ def begin(
     if rows:
         c.execute(sa.insert(collection_steps), rows)
     if alone:
-        _go_on(c, run_id, now=now)
+        go_on(c, run_id, now=now)
     return run_id
 
 
@@ -220,16 +220,17 @@ def advance(c: sa.Connection, *, now: datetime) -> bool:
     run_id = c.scalar(_ready.with_for_update(skip_locked=True, of=collection_runs))
     if run_id is None:
         return False
-    _go_on(c, run_id, now=now)
+    go_on(c, run_id, now=now)
     return True
 
 
-def _go_on(c: sa.Connection, run_id: int, *, now: datetime) -> None:
-    """Begin a run's next step, or end the run."""
+def go_on(c: sa.Connection, run_id: int, *, now: datetime) -> None:
+    """Begin a run's next step, or end the run; nothing while the job of its last one goes on."""
     run = c.execute(sa.select(collection_runs).where(collection_runs.c.id == run_id)).one()
     steps = c.execute(
         sa.select(
             collection_steps,
+            jobs.c.state,
             jobs.c.outcome,
             connections.c.alias,
             sa.and_(connections.c.enabled, connections.c.deleted.is_(None)).label("may_run"),
@@ -241,6 +242,9 @@ def _go_on(c: sa.Connection, run_id: int, *, now: datetime) -> None:
     ).all()
     begun = [step for step in steps if step.job_id is not None]
     last = begun[-1] if begun else None
+    if last is not None and last.state not in {None, State.FINISHED}:
+        # On PostgreSQL another daemon may have begun it since the run was chosen. None = it was removed.
+        return
     ahead = [step for step in steps if step.may_run and (last is None or step.position > last.position)]
     stopped = last is not None and _stops(last)
     if ahead and not stopped:

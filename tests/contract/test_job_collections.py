@@ -164,6 +164,17 @@ def test_who_asked_for_a_run_stays_known(shelf: Shelf) -> None:
     assert shelf.desk.ask(users.in_use, user)
 
 
+def test_a_run_whose_job_goes_on_is_left_alone(shelf: Shelf) -> None:
+    """Whoever comes late to a run that another daemon led on neither ends it nor begins another job."""
+    collection = shelf.collection(True, True)
+    run = shelf.begin(collection)
+    for state in ("pending", "running"):
+        shelf.desk.do(store.go_on, run, now=NOW)
+        assert (shelf.last(collection).outcome, shelf.jobs()) == (None, [1])
+        if state == "pending":
+            shelf.desk.claim()
+
+
 def test_daemons_that_tick_together_make_each_job_once(shelf: Shelf, store_url: str) -> None:
     """However many daemons look at a run whose job has ended, the next is enqueued once."""
     collections = []
