@@ -6,11 +6,14 @@ says what the client gets instead; what the client sent stays there to be looked
 
 import select
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+from tests.servers.certificates import Certificates
 
 ENTRY, DONE = 0x64, 0x65  # answers to a search
 EXTENDED_DONE = 0x78  # answer to an extended request, as StartTLS
@@ -190,11 +193,12 @@ def _attribute(name: bytes, found: Sequence[tuple[int, bytes]]) -> bytes:
 
 @dataclass
 class FaultProxy:
-    """One listening port in front of one server."""
+    """One listening port in front of one server; with ``tls`` it speaks nothing else to either side."""
 
     target: tuple[str, int]
     fault: Fault = nothing
     request_fault: Fault = nothing
+    tls: Certificates | None = None
     connections: int = 0
     sent: bytearray = field(default_factory=bytearray)  # by all clients so far
     requests: list[int] = field(default_factory=list)  # tags, in order
@@ -223,6 +227,8 @@ class FaultProxy:
             self.connections += 1
             try:
                 server = socket.create_connection(self.target, timeout=10)
+                if self.tls is not None:
+                    client, server = _shielded(self.tls, client, server, self.target[0])
             except OSError:
                 client.close()
                 continue
@@ -239,7 +245,7 @@ class FaultProxy:
                 for each in self.request_fault(message):
                     server.sendall(each.encode())
         with suppress(OSError):
-            server.shutdown(socket.SHUT_WR)
+            _shut(server, socket.SHUT_WR)
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
         """Pass what the server answers, or do harm."""
@@ -258,7 +264,7 @@ class FaultProxy:
             pass
         for each_socket in (client, server):
             with suppress(OSError):
-                each_socket.shutdown(socket.SHUT_RDWR)
+                _shut(each_socket)
 
     def close(self) -> None:
         """Stop listening and let all connections go."""
@@ -268,11 +274,24 @@ class FaultProxy:
         self._listener.close()
         for each in self._open:
             with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                _shut(each)
         for thread in self._threads:
             thread.join(timeout=10)
         for each in self._open:
             each.close()
+
+
+def _shielded(
+    certificates: Certificates, client: socket.socket, server: socket.socket, host: str
+) -> tuple[socket.socket, socket.socket]:
+    """Both sides over TLS; ``OSError`` if the client says anything else."""
+    here = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    here.load_cert_chain(certificates.certificate, certificates.key)
+    there = ssl.create_default_context(cafile=str(certificates.ca))
+    client.settimeout(10)
+    shielded = here.wrap_socket(client, server_side=True)
+    shielded.settimeout(None)
+    return shielded, there.wrap_socket(server, server_hostname=host)
 
 
 def _messages(source: socket.socket, log: bytearray) -> Iterator[Message]:
@@ -280,7 +299,7 @@ def _messages(source: socket.socket, log: bytearray) -> Iterator[Message]:
     waiting = b""
     while True:
         # Never inside recv() for long: a socket that somebody reads from can't be reset by another.
-        while not select.select([source], [], [], 0.02)[0]:
+        while not (_decrypted(source) or select.select([source], [], [], 0.02)[0]):
             pass
         received = source.recv(65536)
         if not received:
@@ -290,6 +309,16 @@ def _messages(source: socket.socket, log: bytearray) -> Iterator[Message]:
         while (size := _size(waiting)) and len(waiting) >= size:
             yield decode(values(waiting[:size])[0][1])
             waiting = waiting[size:]
+
+
+def _shut(each: socket.socket, how: int = socket.SHUT_RDWR) -> None:
+    """End a connection under its TLS, which another thread may be reading."""
+    socket.socket.shutdown(each, how)
+
+
+def _decrypted(source: socket.socket) -> int:
+    """Bytes that were received over TLS and not yet read."""
+    return source.pending() if isinstance(source, ssl.SSLSocket) else 0
 
 
 def _size(data: bytes) -> int:
@@ -303,9 +332,11 @@ def _size(data: bytes) -> int:
 
 
 @contextmanager
-def fault_proxy(host: str, port: int, fault: Fault = nothing) -> Iterator[FaultProxy]:
+def fault_proxy(
+    host: str, port: int, fault: Fault = nothing, *, tls: Certificates | None = None
+) -> Iterator[FaultProxy]:
     """Stand in front of a server for the length of the block."""
-    proxy = FaultProxy((host, port), fault)
+    proxy = FaultProxy((host, port), fault, tls=tls)
     proxy._spawn(proxy._listen)
     try:
         yield proxy

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from runner.directory import names
 from runner.directory.access import Access, Security, parse_servers
 from runner.directory.ad import DISABLED, NORMAL
 from runner.directory.ldap import LdapDirectory
@@ -14,6 +15,7 @@ from runner.model.network import Network
 from tests.servers import samba, slapd
 from tests.servers.samba import SambaServer
 from tests.servers.slapd import SlapdServer
+from tests.servers.waiting import until
 
 USERS = f"CN=Users,{samba.BASE}"
 _AT_ONCE = 1000  # members in one request
@@ -170,6 +172,13 @@ class OpenLdapClub(Club):
         dn, values = slapd.group(group, [self.dns[member] for member in members])
         self.directory.add(dn, {key: [v] if isinstance(v, str) else v for key, v in values.items()})
         self.dns[group] = dn
+
+    def move(self, name: str, *, parent: str | None = None) -> None:
+        old = names.escape_filter(self.dns[name])
+        super().move(name, parent=parent)
+        # OpenLDAP mends the lists of members in the background.
+        listed = f"(member={old})"
+        until(f"no group has {old}", lambda: not list(self.directory.search(slapd.GROUPS, listed, ["cn"])))
 
     def disable(self, name: str) -> None:
         self.move(name, parent=self._former)

@@ -9,8 +9,10 @@ import pytest
 from runner.conformance.daemons import Daemons
 from runner.directory.port import Edit, Modification
 from tests.integration.directory.clubs import USERS, add_account, add_group, samba_administrator
+from tests.integration.directory.days import DAYS, live_through
 from tests.integration.directory.stage import Stage
 from tests.servers import samba
+from tests.servers.fault_proxy import fault_proxy
 from tests.servers.samba import SambaServer
 
 pytestmark = pytest.mark.xdist_group("samba")
@@ -76,4 +78,29 @@ def test_large_groups_are_read_whole(
     stage = new_stage()
     stage.succeed()
     assert len(stage.members()) == number
+    assert stage.succeed() == []
+
+
+def test_no_bad_day_of_a_domain_locks_anybody_out(
+    new_stage: Callable[..., Stage], domain: SambaServer
+) -> None:
+    """Whatever cuts a reading short, the run fails with its reason, and writes nothing.
+
+    Nor does it say anything in clear: the proxy before the domain takes TLS only.
+    """
+    with samba_administrator(domain) as directory:
+        add_group(directory, "devs", *(add_account(directory, f"u{each}") for each in range(200)))
+    stage = new_stage(page_size=100, timeout=2)
+    assert len(stage.succeed()) == 400
+    usual = dict(stage.params)
+    for name, day in DAYS.items():
+        with fault_proxy(domain.address, samba.TLS_PORT, tls=domain.certificates) as proxy:
+            stage.params = {**usual, "ldap_server": f"localhost:{proxy.port}"}
+            stage.set()
+            try:
+                live_through(day, stage, proxy, secret=samba.ADMIN_PASSWORD)
+            except AssertionError as error:
+                raise AssertionError(f"{name}: {error}") from error
+    stage.params = usual
+    stage.set()
     assert stage.succeed() == []

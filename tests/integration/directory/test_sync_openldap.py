@@ -11,9 +11,9 @@ from runner.directory.port import Edit, Modification
 from runner.model.changes import ChangeState
 from runner.store.accounts import Role
 from tests.integration.directory.clubs import slapd_administrator
+from tests.integration.directory.days import DAYS, live_through
 from tests.integration.directory.stage import Stage
 from tests.servers import fault_proxy, slapd
-from tests.servers.fault_proxy import Fault
 from tests.servers.slapd import GROUPS, PEOPLE, LdapEntry, SlapdServer, group, person
 
 pytestmark = pytest.mark.xdist_group("slapd")
@@ -405,42 +405,12 @@ def test_one_person_can_be_synchronised_at_once(
 # --- bad days: nobody is locked out ------------------------------------------------------
 
 
-def wrong_password(stage: Stage) -> None:
-    """Somebody changed it."""
-    stage.set(bind_password="another-secret")
-
-
-def missing_base(stage: Stage) -> None:
-    """The place where people are has moved."""
-    stage.set(base_dn=f"ou=peeple,{slapd.BASE}")
-
-
-def missing_group_base(stage: Stage) -> None:
-    """The place where groups are has moved."""
-    stage.set(group_base_dn=f"ou=grops,{slapd.BASE}")
-
-
-DAYS: dict[str, tuple[Fault | None, Callable[[Stage], None] | None, str]] = {
-    "a time limit": (fault_proxy.ends_with(3, after=150), None, "incomplete_read"),
-    "a size limit": (fault_proxy.ends_with(4, after=150), None, "incomplete_read"),
-    "an administrative limit": (fault_proxy.ends_with(11, after=150), None, "incomplete_read"),
-    "a size limit at once": (fault_proxy.ends_with(4, after=0), None, "incomplete_read"),
-    "cut": (fault_proxy.cut(after=150), None, "unreachable"),
-    "reset in mid-page": (fault_proxy.reset(after=150), None, "unreachable"),
-    "hang": (fault_proxy.hang(after=150), None, "unreachable"),
-    "missing base": (None, missing_base, "bad_params"),
-    "missing group base": (None, missing_group_base, "bad_params"),
-    "wrong password": (None, wrong_password, "auth"),
-}
-
-
 @pytest.mark.parametrize("query", ["", "(&(objectClass=inetOrgPerson)(memberOf=%s))"])
 @pytest.mark.parametrize("day", DAYS)
 def test_a_bad_day_locks_nobody_out(
     new_stage: Callable[..., Stage], slapd_server: SlapdServer, day: str, query: str
 ) -> None:
     """Whatever cuts a reading short, the run fails with its reason and writes nothing."""
-    fault, deed, reason = DAYS[day]
     number = 300
     stage = new_stage(
         *(person(uid, groups=[DEVS]) for uid in some(number)),
@@ -449,19 +419,9 @@ def test_a_bad_day_locks_nobody_out(
         group_member_query=query,
     )
     stage.succeed()
-    people = stage.people()
     with fault_proxy.fault_proxy("127.0.0.1", slapd_server.port) as proxy:
-        if fault is not None:
-            if isinstance(fault, fault_proxy.AfterEntries):
-                fault = fault_proxy.AfterEntries(fault.number, fault.then)
-            proxy.fault = fault
         stage.set(ldap_server=f"127.0.0.1:{proxy.port}")
-        if deed is not None:
-            deed(stage)
-        done = stage.sync()
-    assert (done.outcome, done.reason, done.told()) == ("failed", reason, []), done.message
-    assert stage.people() == people
-    assert slapd.READER_PASSWORD not in done.message
+        live_through(DAYS[day], stage, proxy, secret=slapd.READER_PASSWORD)
 
 
 def test_a_referral_sends_nobody_away(new_stage: Callable[..., Stage], slapd_server: SlapdServer) -> None:
