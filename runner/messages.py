@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from runner.errors import Reason
 from runner.model.changes import ChangeState, Op, Target
 from runner.model.findings import FindingRow
+from runner.model.storable import storable
 
 PLAN_ROWS = 500
 """Changes in one message at the most."""
@@ -158,9 +159,12 @@ FromWorker = (
 _from_worker: TypeAdapter[FromWorker] = TypeAdapter(Annotated[FromWorker, Field(discriminator="m")])
 
 
+_NUL = b"\\u0000"
+
+
 def parse_from_worker(raw: bytes) -> FromWorker:
     """Read one message of a worker; a ``pydantic.ValidationError`` if it isn't one."""
-    return _from_worker.validate_json(raw)
+    return _from_worker.validate_json(storable(raw.decode(errors="replace")) if _NUL in raw else raw)
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -168,8 +172,11 @@ _text = json.encoder.encode_basestring  # a string as JSON
 
 
 def encode(m: str, **fields: Any) -> bytes:
-    """One message as bytes. ``m`` names it; JSON has what the other side validates."""
-    return _encode({"m": m, **fields}).encode()
+    """One message as bytes. ``m`` names it; JSON has what the other side validates.
+
+    Half a surrogate pair, as a file's odd name may have, can't be sent and becomes "?".
+    """
+    return _encode({"m": m, **fields}).encode(errors="replace")
 
 
 def encode_apply(changes: Iterable[Any]) -> bytes:

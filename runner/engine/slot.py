@@ -46,6 +46,16 @@ _Ended = tuple[Claim, Result | None]
 """A job and its result; None = it goes back to the queue."""
 
 
+_UNRECORDABLE = Result(
+    outcome=Outcome.FAILED,
+    reason=Reason.INTERNAL,
+    message=(
+        "The daemon could not record what the run said at its end; its log has the details. "
+        "`runner jobs changes` shows what it wrote."
+    ),
+)
+
+
 class Recorded(Enum):
     """What a write made of a job that ended."""
 
@@ -167,6 +177,7 @@ class Slot(threading.Thread):
                 time.sleep(1)
                 if ended is None:
                     return None
+                ended = ended[0], _UNRECORDABLE  # what the run itself said can't be stored
                 continue
             self._engine.store_took()
             if ended is not None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from runner.model.storable import storable
+
 Values: TypeAlias = Mapping[str, Any]
 """Fields of a thing by name, JSON values. Placeholders may stand for values not known yet."""
 
@@ -194,7 +196,7 @@ _encode = json.JSONEncoder(
 
 def values_to_json(values: Values | None) -> str | None:
     """``values`` as canonical JSON text: equal values give equal texts."""
-    return None if values is None else _encode(values)
+    return None if values is None else storable(_encode(values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

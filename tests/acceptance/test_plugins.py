@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import shutil
+import sqlite3
 import tomllib
 from pathlib import Path
 
@@ -95,6 +96,24 @@ def test_one_may_count_by_any_name(tmp_path: Path, plugins: Path) -> None:
     lines = [line for line in log_of(machine).read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
     line = next(told for told in map(json.loads, lines) if told["event"] == "job_finished")
     assert (line["job"], line["total_job"], line["total_event"], line["apples"]) == (first, 1, 1, 1)
+
+
+def test_an_end_that_cannot_be_recorded_is_an_end(tmp_path: Path, plugins: Path) -> None:
+    """Where the store refuses what a run says, the job fails with a sentence of the daemon's own."""
+    machine = machine_with(tmp_path, plugins, "acme_names")
+    with AtRest(machine.state) as rest:
+        rest.add_job(rest.add_connection("acme_names", {}))
+    with contextlib.closing(sqlite3.connect(machine.state / "runner.db")) as store, store:
+        store.execute(
+            "CREATE TRIGGER no_apples BEFORE UPDATE OF result_message ON jobs"
+            " WHEN NEW.result_message LIKE '%apples%' BEGIN SELECT RAISE(ABORT, 'no apples'); END"
+        )
+    assert live(machine) == 1
+    with AtRest(machine.state) as rest:
+        [job] = rest.jobs()
+    assert (job.outcome, job.reason) == ("failed", "internal")
+    assert job.result_message.startswith("The daemon could not record what the run said at its end")
+    assert "no apples" in log_of(machine).read_text(encoding="utf-8")
 
 
 def test_a_broken_one_stops_no_other(tmp_path: Path, plugins: Path) -> None:

@@ -61,4 +61,5 @@ class Names(Noop):
         """Count one of each."""
         for name in ("event", "job", "level", "timestamp", "exc_info", "self", "apples"):
             ctx.count(name)
+        ctx.say("There are apples.")
         yield from ()
