@@ -20,7 +20,7 @@ from runner.model.network import Network
 from runner.poller import UNSCOPED, Poller
 from runner.sdelements.server import Presence, Server
 from runner.settings import Remote
-from runner.store import claims, intake, migrate, outbox, pauses
+from runner.store import backup, claims, intake, migrate, outbox, pauses
 from runner.store.accounts import Scope
 from runner.store.database import Database, open_database
 from runner.store.schema import jobs
@@ -383,3 +383,15 @@ def test_a_job_that_was_seen_before_claims_were_offered_is_one_job(server: Runni
     afar.work()
     assert afar.deliverer.round() == 1
     assert shown(server, job)["attempt"] == 1
+
+
+def test_a_copy_of_the_store_holds_nothing_of_the_original(server: Running, afar: Afar) -> None:
+    """A restored state has another name as an agent: what the original holds it can't give back."""
+    job = waiting(server)
+    afar.poller.poll()
+    name = afar.store.write(intake.agent_name)
+    assert afar.store.write(intake.agent_name) == name
+    backup.pause_restored(afar.store, created="yesterday", now=utc_now())
+    assert afar.store.write(intake.agent_name) != name
+    afar.holder.round()
+    assert (afar.held(), shown(server, job)["state"]) == ([], "running")
