@@ -193,6 +193,19 @@ def test_group_mappings_do_as_the_original(server: Running) -> None:
     assert root.get(one).status_code == 404
 
 
+@pytest.mark.parametrize("named", ["id", "number", "name"])
+def test_a_group_that_a_parameter_maps_cant_be_removed(server: Running, named: str) -> None:
+    """The inline ``group_mapping`` of an older connection counts as its rows do, until it is gone."""
+    root = superuser(server)
+    group = root.post("groups/", json={"name": "Ops team"}).json()["id"]
+    value = {"id": group, "number": int(group[1:]), "name": "ops TEAM"}[named]
+    connection = server.connection("ldap", params={"group_mapping": {"operators": value}})
+    refused = root.delete(f"groups/{group}/")
+    assert (refused.status_code, f"({connection})" in refused.json()["detail"]) == (409, True)
+    root.patch(f"connections/ldap/{connection}/", json={"params": {"group_mapping": {}}})
+    assert root.delete(f"groups/{group}/").status_code == 204
+
+
 def test_group_mappings_are_for_superusers(server: Running) -> None:
     """Neither an administrator nor an agent who is no superuser sees them; what is wrong is named."""
     root, connection = superuser(server), server.connection("ldap")
