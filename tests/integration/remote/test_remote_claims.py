@@ -88,6 +88,35 @@ def test_two_daemons_share_the_jobs_and_none_is_run_twice(pair: Pair, over: Over
     assert runs(beds) <= len(rows) + again
 
 
+@pytest.mark.torture  # a heartbeat is due after half a minute
+def test_a_run_whose_job_is_anothers_by_now_is_cancelled(pair: Pair, over: Over) -> None:
+    """The lease ran out and another agent did the job: the next heartbeat ends the run, with a sentence."""
+    bed = pair.folder / "bed"
+    bed.touch()
+    job = over.ask(over.connection("acme_nap", params={"bed": str(bed), "seconds": 300}))
+    with alive(pair.here):
+        until("it runs", lambda: pair.here.json("status")["running"])
+        pair.here.type("pause")  # else it would have the job again before another comes
+
+        def waits_again() -> bool:
+            let_leases_end(pair.there, pair.here)  # a heartbeat may have come just after the last time
+            state: str = over.jobs(include="state")[0]["state"]
+            return state == "pending"
+
+        until("it waits again", waits_again)
+        [taken] = over.call("POST", "jobs/claim/", json={"agent": "another"})["results"]
+        result = {"attempt": taken["attempt"], "agent": "another", "succeeded": True}
+        over.call("PATCH", f"jobs/alm/{job}/", json={**result, "result_message": "Done by another."})
+        until("the run has ended", lambda: not pair.here.json("status")["running"])
+        [here] = pair.here.json("jobs", "list")
+    assert (here["outcome"], here["message"].startswith("The server didn't let")) == (
+        "cancelled",
+        True,
+    )
+    assert [row["result_message"] for row in over.jobs()] == ["Done by another."]
+    assert bed.read_text() == ""
+
+
 def told(machine: Machine) -> int:
     """How many ends of jobs its log tells; none twice."""
     found = ends_told(machine)
