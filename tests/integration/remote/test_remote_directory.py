@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from runner.directory.port import Edit, Modification
-from tests.integration.directory.clubs import Club, domain_club, open_ldap_club, slapd_administrator
+from tests.integration.directory.clubs import (
+    Club,
+    add_account,
+    add_group,
+    domain_club,
+    open_ldap_club,
+    samba_administrator,
+    slapd_administrator,
+)
 from tests.integration.directory.life import MAPPINGS, Account, lead
 from tests.servers.pair import Over, Pair
 from tests.servers.samba import SambaServer
@@ -118,3 +126,26 @@ def test_large_groups_are_members_over_there(pair: Pair, slapd_server: SlapdServ
                 gone = [Modification(Edit.DELETE, "member", [dns[-1]])]
                 directory.modify(f"cn=devs,{GROUPS}", gone)
             assert books.sync().startswith("1 user deactivated.")
+
+
+@pytest.mark.torture
+@pytest.mark.xdist_group("samba")
+@pytest.mark.parametrize("number", [2_500, 10_000])
+def test_a_domains_large_groups_are_members_over_there(
+    pair: Pair, samba_server: SambaServer, number: int
+) -> None:
+    """The same in Active Directory; the leaver is found by the schedule."""
+    with domain_club(samba_server) as club, far(pair, {**club.params(), "page_size": 1000}) as books:
+        with samba_administrator(samba_server) as directory:
+            dns = [add_account(directory, f"u{each}") for each in range(number)]
+            devs = add_group(directory, "devs", *dns)
+            add_group(directory, "ops", dns[0])
+        with pair.here.daemon():
+            assert books.sync(seconds=600).startswith(f"{number} users created, {number + 1} members added")
+            found = books.accounts()
+            assert len(found) == number
+            assert all("Developers" in each.groups for each in found.values())
+            assert books.sync(seconds=300).startswith("Nothing to change.")
+        with samba_administrator(samba_server) as directory:
+            directory.modify(devs, [Modification(Edit.DELETE, "member", [dns[-1]])])
+        assert books.fall_due().startswith("1 user deactivated.")
