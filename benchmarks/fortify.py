@@ -1,6 +1,6 @@
 """Fortify's files: reading them, beside a pass that does nothing with what it reads."""
 
-import resource
+import os
 import statistics
 import tempfile
 import time
@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from lxml import etree
 
-from benchmarks import child
+from benchmarks import child, processes
 from benchmarks.options import Options
 from benchmarks.report import Bar, Report
 from tests.files.fortify import Packing, Style, many, write_fpr
@@ -139,7 +139,7 @@ def ours(file: str) -> dict[str, Any]:
     from runner.connectors.fortify.kinds import Kind, open_file
     from runner.findings.tally import Tally
 
-    before = _resident()
+    before = processes.resident(os.getpid())
     began = time.process_time()
     tally = Tally()
     path = Path(file)
@@ -150,10 +150,6 @@ def ours(file: str) -> dict[str, Any]:
         for finding in reader.findings():
             tally.add(finding)
     seconds = time.process_time() - began
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    # Not getrusage's peak: that one counts what this process was a copy of before it became itself.
+    grown = processes.peak(os.getpid()) - before
     return {"ours": seconds, "grown": grown, "findings": tally.total}
-
-
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize()
