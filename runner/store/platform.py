@@ -21,6 +21,7 @@ from runner.model.changes import ASSIGNED, ChangeState, Op, StoredChange
 from runner.model.platform import Meaning, Project, Verification
 from runner.store import people
 from runner.store.prepared import Prepared
+from runner.store.rows import among, listed
 from runner.store.schema import analysis_sessions, applications, business_units, notes, projects, tasks
 from runner.store.values import from_json, from_micros, to_json, to_micros
 from runner.store.writing import Writing, conflict, done, failed
@@ -243,21 +244,14 @@ def _load(w: Writing, batch: Sequence[StoredChange]) -> dict[str, SimpleNamespac
             wanted.setdefault(int(number), []).append(task_id)
     found: dict[str, SimpleNamespace] = {}
     for project_id, task_ids in wanted.items():
-        for first in range(0, len(task_ids), _AT_ONCE):
-            values = dict.fromkeys(_ASKED, "") | dict(
-                zip(_ASKED, task_ids[first : first + _AT_ONCE], strict=False)
-            )
-            for row in _some_tasks.rows(w.c, {**values, "b_project": project_id}):
-                found[f"{project_id}-{row.task_id}"] = SimpleNamespace(**row._asdict())
+        for row in _some_tasks.rows(w.c, {"b_project": project_id, "b_list": listed(task_ids)}):
+            found[f"{project_id}-{row.task_id}"] = SimpleNamespace(**row._asdict())
     return found
 
 
-_AT_ONCE = 500
-_ASKED = [f"b_{number}" for number in range(_AT_ONCE)]
 _some_tasks = Prepared(
     sa.select(*(tasks.c[name] for name in _TASK_COLUMNS)).where(
-        tasks.c.project_id == sa.bindparam("b_project"),
-        tasks.c.task_id.in_([sa.bindparam(name) for name in _ASKED]),
+        tasks.c.project_id == sa.bindparam("b_project"), among(tasks.c.task_id, "b_list")
     )
 )
 
