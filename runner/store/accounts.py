@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from runner.model.people import address_key
 from runner.store.pages import Cut, cut
 from runner.store.prepared import Prepared
-from runner.store.rows import insert
+from runner.store.rows import among, insert, listed
 from runner.store.schema import tokens, users
 from runner.store.values import from_json, from_micros, maybe_from_micros, to_json, to_micros
 
@@ -251,13 +251,11 @@ def user_by_email(c: sa.Connection, email: str) -> User | None:
 
 def ids_by_email(c: sa.Connection, emails: Iterable[str]) -> dict[str, int]:
     """The ids of users by what their e-mails are compared by, in whatever case ``emails`` are."""
-    found: dict[str, int] = {}
-    ordered = sorted({address_key(email) for email in emails})
-    for start in range(0, len(ordered), 500):  # both databases limit the variables of a statement
-        some = users.c.email_key.in_(ordered[start : start + 500])
-        rows = c.execute(sa.select(users.c.email_key, users.c.id).where(some))
-        found |= {row.email_key: row.id for row in rows}
-    return found
+    wanted = listed({address_key(email) for email in emails})
+    return {row.email_key: row.id for row in _ids_by_email.rows(c, {"b_list": wanted})}
+
+
+_ids_by_email = Prepared(sa.select(users.c.id, users.c.email_key).where(among(users.c.email_key, "b_list")))
 
 
 def users_by_id(c: sa.Connection, ids: Collection[int]) -> dict[int, User]:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from runner.messages import OutcomeRow
 from runner.model import people, protected
 from runner.model.changes import Op, StoredChange
+from runner.store import accounts
 from runner.store.accounts import Role
 from runner.store.prepared import Prepared
 from runner.store.rows import among, listed
@@ -276,13 +277,12 @@ def _wanted(change: StoredChange) -> tuple[int | str, int]:
 def _numbers(w: Writing, named: set[int | str]) -> dict[int | str, int]:
     """Ids of the accounts that are there, by what names them: an id, or what an e-mail is compared by."""
     ids = listed(name for name in named if isinstance(name, int))
-    emails = listed(name for name in named if isinstance(name, str))
+    emails = (name for name in named if isinstance(name, str))
     found: dict[int | str, int] = {row.id: row.id for row in _ids.rows(w.c, {"b_list": ids})}
-    return found | {row.email_key: row.id for row in _ids_by_email.rows(w.c, {"b_list": emails})}
+    return found | accounts.ids_by_email(w.c, emails)
 
 
 _ids = Prepared(sa.select(users.c.id).where(among(users.c.id, "b_list")))
-_ids_by_email = Prepared(sa.select(users.c.id, users.c.email_key).where(among(users.c.email_key, "b_list")))
 _groups_of = Prepared(sa.select(group_users).where(among(group_users.c.user_id, "b_list")))
 _add_member = Prepared(
     sa.insert(group_users).values(user_id=sa.bindparam("b_user"), group_id=sa.bindparam("b_group"))
