@@ -1,7 +1,6 @@
 """A workbook and a directory: making accounts beside a bare loop, and comparing many rows."""
 
 import os
-import resource
 import shutil
 import statistics
 import tempfile
@@ -13,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks import child
+from benchmarks import child, processes
 from benchmarks.options import Options
 from benchmarks.report import Bar, Report
 from runner.conformance.daemons import Daemons
@@ -315,5 +314,4 @@ def ours_compare(port: int, book: str) -> dict[str, float]:
     planned = world.plan()
     seconds = time.perf_counter() - began
     assert planned == [], f"{len(planned)} changes were planned"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": seconds, "peak": peak}
+    return {"seconds": seconds, "peak": processes.peak(os.getpid())}
