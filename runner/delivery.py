@@ -270,7 +270,7 @@ class Deliverer(threading.Thread):
             "totals": dict(letter.totals),
             "memory": dict(letter.memory),
         }
-        claim = Grip(self._database.write(intake.agent_name), run, attempt)
+        claim = Grip(intake.our_name(self._database), run, attempt)
         try:
             return self._arrived(letter, self._server.end_claimed(letter.kind, ident, claim, result))
         except Refused as error:

@@ -125,7 +125,7 @@ class Holder(threading.Thread):
             self._presence.back("hold", self._clock())  # there is nothing that it could be missed for
 
     def _grip(self, one: Held) -> Grip:
-        name = self._database.write(intake.agent_name)
+        name = intake.our_name(self._database)
         return Grip(name, run_of(one.seen), one.attempt)
 
     def _give_back(self, one: Held, why: str) -> None:

@@ -214,7 +214,7 @@ class Poller(threading.Thread):
             found = self._server.claim(
                 self._settings.kinds,
                 self._wanted_systems(),
-                agent=self._database.write(intake.agent_name),
+                agent=intake.our_name(self._database),
                 holding=[one.remote_id for one in held],
                 skip=sorted(skip | self._unreadable),
                 limit=min(room, _MOST_CLAIMED),
@@ -242,7 +242,7 @@ class Poller(threading.Thread):
         if verdict.system is None or job.attachment is not None:
             # Others may be able to run it; it isn't asked for again.
             self._unreadable.add(job.connection.id)
-            name = self._database.write(intake.agent_name)
+            name = intake.our_name(self._database)
             self._server.give_back(job.kind, job.id, Grip(name, claimed.uuid, claimed.attempt))
             return False
         mine = RemoteJob(

@@ -42,7 +42,7 @@ def unwanted(claim: Claim, around: Surroundings) -> Result | None:
         if letter.held is None:
             why = around.remotes.unwanted(remote, letter.kind, letter.remote_id, letter.seen)
         else:
-            name = around.database.write(intake.agent_name)
+            name = intake.our_name(around.database)
             grip = Grip(name, run_of(letter.seen), letter.held)
             cancelled = around.remotes.hold(remote, letter.kind, letter.remote_id, grip)
             if cancelled:  # and the server waits to hear that it ended

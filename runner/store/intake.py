@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from runner.errors import SealedShut
 from runner.model.jobs import Frequency, Kind
 from runner.store import accounts, connections, facts, queue
+from runner.store.database import Database
 from runner.store.queue import Origin
 from runner.store.schema import connections as table
 from runner.store.schema import jobs, outbox
@@ -178,6 +179,13 @@ def agent_name(c: sa.Connection) -> str:
         known = uuid.uuid4().hex
         facts.put(c, AGENT, known)
     return known
+
+
+def our_name(database: Database) -> str:
+    """``agent_name``: it is made once, and to look it up is no write."""
+    with database.read() as c:
+        known = facts.get(c, AGENT)
+    return known or database.write(agent_name)
 
 
 def keep_connection(c: sa.Connection, value: RemoteConnection, *, now: datetime, vault: Vault) -> int:
