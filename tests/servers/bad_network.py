@@ -77,9 +77,6 @@ class BadNetwork:
         if fault is not None:
             self.met[fault] += 1
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
-        if self._old and "/jobs/claim/" in request.path and fault is None:
-            self.met["old"] += 1
-            fault = "404 before"
         try:
             self._answer(request, body, fault or "")
         except OSError:
@@ -120,6 +117,9 @@ class BadNetwork:
         with contextlib.closing(connection):
             headers = {name: value for name, value in request.headers.items() if name != "Connection"}
             path = request.path
+            if self._old and "/jobs/claim/" in path:
+                path = path.replace("/jobs/claim/", "/jobs/unheard-of/")
+                self.met["old"] += 1
             if self._forget and self._forget in path:
                 path = path.replace(self._forget, "")
                 self.met["forgotten"] += 1

@@ -1,13 +1,14 @@
 """Two daemons share one server's jobs, by claims."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from runner.store import facts, intake
-from runner.store.database import open_database
+from runner.store.database import Database, open_database
 from runner.store.schema import jobs
 from tests.servers.lives import alive, ends_told, kill
 from tests.servers.machine import Machine
@@ -31,7 +32,7 @@ def naps(pair: Pair, over: Over) -> dict[int, Path]:
     beds = [pair.folder / f"bed {number}" for number in range(PLACES)]
     for bed in beds:
         bed.touch()
-    params = [{"bed": str(bed), "seconds": 0.2} for bed in beds]
+    params = [{"bed": str(bed), "seconds": 0.5} for bed in beds]
     made = [
         over.connection("acme_nap", alias=f"Bed {number}", params=one) for number, one in enumerate(params)
     ]
@@ -43,17 +44,38 @@ def runs(beds: dict[int, Path]) -> int:
     return sum(len(bed.read_text().split()) for bed in beds.values())
 
 
-def let_leases_end(server: Machine, dead: Machine) -> None:
-    """Have as much time gone by on the server as an agent may be silent that is dead."""
-    with (
-        contextlib.closing(open_database(f"sqlite:///{dead.state / 'runner.db'}")) as store,
-        store.read() as c,
-    ):
+@contextlib.contextmanager
+def store_of(machine: Machine) -> Iterator[Database]:
+    """Give what the machine keeps."""
+    with contextlib.closing(open_database(f"sqlite:///{machine.state / 'runner.db'}")) as store:
+        yield store
+
+
+def held_by(agent: Machine) -> sa.ColumnElement[bool]:
+    """Say of a server's job that this machine holds it."""
+    with store_of(agent) as store, store.read() as c:
         name = facts.get(c, intake.AGENT)
     assert name
-    silent = sa.update(jobs).where(jobs.c.owner.endswith(name), jobs.c.state == "running")
-    with contextlib.closing(open_database(f"sqlite:///{server.state / 'runner.db'}")) as store:
-        store.write(lambda c: c.execute(silent.values(lease_until=1)))
+    return jobs.c.owner.endswith(name) & (jobs.c.state == "running")
+
+
+def until_it_holds_one(server: Machine, agent: Machine) -> None:
+    """Wait for a job that the server gave to this machine."""
+    which = sa.select(jobs.c.id).where(held_by(agent))
+    with store_of(server) as store:
+
+        def holds_one() -> bool:
+            with store.read() as c:
+                return c.execute(which).first() is not None
+
+        until("it holds a job", holds_one)
+
+
+def let_leases_end(server: Machine, dead: Machine) -> None:
+    """Have as much time gone by on the server as an agent may be silent that is dead."""
+    silent = sa.update(jobs).where(held_by(dead)).values(lease_until=1)
+    with store_of(server) as store:
+        store.write(lambda c: c.execute(silent))
 
 
 def ended(over: Over, asked: list[int]) -> int:
@@ -66,15 +88,16 @@ def ended(over: Over, asked: list[int]) -> int:
 def test_two_daemons_share_the_jobs_and_none_is_run_twice(pair: Pair, over: Over, second: Machine) -> None:
     """Each does a part, each job runs once; when one is killed the other does the rest."""
     beds = naps(pair, over)
-    first_round = [over.ask(place) for place in beds for _ in range(3)]
     with alive(pair.here), alive(second) as doomed:
+        until("both ask for jobs", lambda: all(asks(one) for one in (pair.here, second)))
+        first_round = [over.ask(place) for place in beds for _ in range(3)]
         until("all results", lambda: ended(over, first_round) == len(first_round))
         until("nothing waits", lambda: not any(undelivered(one) for one in (pair.here, second)))
         assert all(one.json("status")["remotes"][0]["taken"] for one in (pair.here, second))
         assert runs(beds) == len(first_round)
         assert sum(map(told, (pair.here, second))) == len(first_round)
         second_round = [over.ask(place) for place in beds for _ in range(2)]
-        until("it has begun one", lambda: second.json("status")["running"])
+        until_it_holds_one(pair.there, second)
         kill(doomed)
         let_leases_end(pair.there, second)
         until("all results", lambda: ended(over, second_round) == len(second_round))
@@ -122,6 +145,11 @@ def told(machine: Machine) -> int:
     found = ends_told(machine)
     assert set(found.values()) <= {1}
     return len(found)
+
+
+def asks(machine: Machine) -> bool:
+    """Whether it has asked the server for jobs."""
+    return machine.json("status")["remotes"][0]["last_poll"] is not None
 
 
 def undelivered(machine: Machine) -> int:
