@@ -15,7 +15,7 @@ from runner.store.database import GROUP, Database, SQLite, open_database, transl
 from runner.store.prepared import Prepared
 from runner.store.schema import facts
 
-PATIENCE = 30  # seconds until something is surely broken
+PATIENCE = 120  # seconds until something is surely broken, on a busy machine too
 
 
 def put(c: sa.Connection, name: str, value: str = "") -> str:

@@ -21,7 +21,7 @@ from tests.contract.desk import NOW, Desk, at
 HANDS = 8
 ROUNDS = 20
 DEEDS = 12  # of each hand in a round
-PATIENCE = 60  # seconds until something is surely broken
+PATIENCE = 120  # seconds until something is surely broken, on a busy machine too
 MAX_DEATHS = 2
 
 

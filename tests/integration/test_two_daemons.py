@@ -133,7 +133,7 @@ def test_a_killed_daemons_jobs_are_done_by_the_other(
         doomed.wait()
         assert_none_left(doomed.pid, seconds=LEASE)  # before its jobs may be taken back
         ask(database, places, 2)
-        until("all jobs done", lambda: finished(database) == JOBS, seconds=90)
+        until("all jobs done", lambda: finished(database) == JOBS)
         assert survivor.poll() is None
 
     with database.read() as c:

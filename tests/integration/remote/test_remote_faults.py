@@ -141,7 +141,7 @@ def storm(between: Between, *, seed: int, jobs: int) -> None:
     between.network.choose = choose
     asked = [job for _ in range(jobs) for job in between.ask()]
     try:
-        until("all results", lambda: all(between.over.job(job)["ready"] for job in asked), seconds=120)
+        until("all results", lambda: all(between.over.job(job)["ready"] for job in asked))
     finally:
         between.network.choose = lambda _method, _path: None
     until("all is settled", lambda: between.settled(asked))
