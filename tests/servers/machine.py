@@ -19,13 +19,12 @@ from runner.cli.client import Client
 from runner.cli.sockets import connect
 from runner.store.database import open_database
 from runner.store.schema import connections
+from tests.servers.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("runner")
 REPORT = ROOT / "runner" / "sample" / "report.xml"
 """The sample report, for the sample project."""
-
-PATIENCE = 60.0  # seconds until something is surely broken
 
 
 def free_port() -> int:
