@@ -176,11 +176,16 @@ class Scheduler:
         with self._turn:
             now = self._clock()
             done = self._agree(now)
-            self._begin_collections(now)
-            self.go_on()
             with self._database.read() as c:
-                if not store.anything_to_do(c, now=now):
-                    return done
+                beginning = job_collections.anything_due(c, now=now)
+                going_on = job_collections.anything_ready(c)
+                due = store.anything_to_do(c, now=now)
+            if beginning and self._database.write(partial(self._begin_due, now=now)):
+                self._wake()
+            if going_on:
+                self._advance()
+            if not due:
+                return done
             done += self._pages(partial(self._tell, now=now, choose=_choose_unscheduled))
             done += self._enqueue(now)
             self._total += done
@@ -208,22 +213,19 @@ class Scheduler:
 
     def go_on(self) -> bool:
         """Let collections' runs go on whose job has ended; whether there were any."""
-        began = False
         with self._database.read() as c:
             ready = job_collections.anything_ready(c)
-        while ready and not self._stopping:
-            ready = self._database.write(partial(job_collections.advance, now=self._clock()))
-            began = began or ready
+        return ready and self._advance()
+
+    def _advance(self) -> bool:
+        began = False
+        while not self._stopping and self._database.write(
+            partial(job_collections.advance, now=self._clock())
+        ):
+            began = True
         if began:
             self._wake()
         return began
-
-    def _begin_collections(self, now: datetime) -> None:
-        with self._database.read() as c:
-            if not job_collections.anything_due(c, now=now):
-                return
-        if self._database.write(partial(self._begin_due, now=now)):
-            self._wake()
 
     def _begin_due(self, c: sa.Connection, *, now: datetime) -> bool:
         """Begin runs of the collections that are due, and say when they are next."""

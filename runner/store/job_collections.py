@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from runner.model.jobs import Kind, Outcome, State
 from runner.store import queue
+from runner.store.prepared import Prepared
 from runner.store.rows import insert
 from runner.store.schema import collection_runs, collection_steps, connections, job_collections, jobs
 from runner.store.values import from_json, maybe_from_micros, to_json, to_micros
@@ -210,9 +211,12 @@ _ready = (
 )
 
 
+_any_ready = Prepared(_ready)
+
+
 def anything_ready(c: sa.Connection) -> bool:
     """Whether a run waits for its next step to begin."""
-    return c.execute(_ready).first() is not None
+    return bool(_any_ready.rows(c, {}))
 
 
 def advance(c: sa.Connection, *, now: datetime) -> bool:
@@ -343,20 +347,24 @@ def remove_runs(c: sa.Connection, *, before: datetime, limit: int) -> int:
 # --- those that run by themselves --------------------------------------------------------------
 
 
-def _due(now: datetime) -> sa.Select[Any]:
-    """Collections whose slot has come, and those that wait to be told when they are due."""
-    due = sa.or_(job_collections.c.next_run.is_(None), job_collections.c.next_run <= to_micros(now))
-    return sa.select(job_collections).where(job_collections.c.schedule.is_not(None), due)
+# Collections whose slot has come, and those that wait to be told when they are due.
+_due = (
+    sa.select(job_collections)
+    .where(job_collections.c.schedule.is_not(None))
+    .where(sa.or_(job_collections.c.next_run.is_(None), job_collections.c.next_run <= sa.bindparam("b_now")))
+    .order_by(job_collections.c.id)
+)
+_any_due = Prepared(_due.limit(1))
 
 
 def anything_due(c: sa.Connection, *, now: datetime) -> bool:
     """Whether ``due`` would find any."""
-    return c.execute(_due(now).limit(1)).first() is not None
+    return bool(_any_due.rows(c, {"b_now": to_micros(now)}))
 
 
 def due(c: sa.Connection, *, now: datetime) -> list[Held]:
     """The collections that are due, with those of which nobody has said yet when they are."""
-    rows = c.execute(_due(now).order_by(job_collections.c.id).with_for_update(skip_locked=True))
+    rows = c.execute(_due.with_for_update(skip_locked=True), {"b_now": to_micros(now)})
     return [_held(row) for row in rows]
 
 

@@ -104,13 +104,17 @@ def _rows(c: sa.Connection, query: Prepared, **values: int) -> list[Row]:
     ]
 
 
+_any_due = Prepared(
+    sa.select(connections.c.id)
+    .where(connections.c.next_run.is_not(None), connections.c.next_run <= sa.bindparam("b_now"))
+    .limit(1)
+)
+_any_unscheduled = Prepared(sa.select(connections.c.id).where(UNSCHEDULED).limit(1))
+
+
 def anything_to_do(c: sa.Connection, *, now: datetime) -> bool:
     """Whether any connection is due, or waits to be told when it is."""
-    due = sa.select(connections.c.id).where(
-        connections.c.next_run.is_not(None), connections.c.next_run <= to_micros(now)
-    )
-    waits = sa.select(connections.c.id).where(UNSCHEDULED)
-    return any(c.execute(query.limit(1)).first() is not None for query in (due, waits))
+    return bool(_any_due.rows(c, {"b_now": to_micros(now)}) or _any_unscheduled.rows(c, {}))
 
 
 def due(c: sa.Connection, *, now: datetime, limit: int) -> list[Row]:
