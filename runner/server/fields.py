@@ -187,6 +187,14 @@ def whole(value: Any) -> int | None:
     return value if -_LARGEST <= value <= _LARGEST else None
 
 
+def integer(value: Any, name: str) -> int:
+    """A whole number that stands alone, as in a nested object; ``Invalid`` by its name if it isn't one."""
+    found = whole(value)
+    if found is None:
+        raise Invalid({name: [INTEGER]})
+    return found
+
+
 class Query(Fields):
     """Reads the parameters of a query; an empty one is as good as none."""
 

@@ -203,6 +203,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
         {"jobCollectionInfo": {"name": "x", "enabled": True, "schedule": "often"}},
     ),
     ("jobInfo.runOrder", {"jobs": [{"jobInfo": {"name": "x", "runOrder": "one"}, "fieldsMap": []}]}),
+    ("jobInfo.jobId", {"jobs": [{"jobInfo": {"name": "x", "jobId": 2**70}, "fieldsMap": []}]}),
 ]
 """What is wrong, and how."""
 
@@ -220,6 +221,9 @@ def test_wrong_requests_are_named_in_the_envelope(place: Place) -> None:
         absent = collection(job("One", "Staff", 1), id=7)
         assert client.call("PATCH", MANY, absent, status=404)["status"] == 1
         assert client.call("POST", f"{MANY}/7/Run", {}, status=404)["status"] == 1
+        for number in ("seven", 7.5, True, 2**70):
+            wrong = client.call("PATCH", MANY, collection(job("One", "Staff", 1), id=number), status=400)
+            assert list(wrong["exceptionMessagesAttributeWise"]) == ["jobCollectionInfo.id"]
 
 
 @pytest.mark.parametrize("point", ["commit", "committed"])

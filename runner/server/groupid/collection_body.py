@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.server.fields import integer
 from runner.server.groupid import documents, jobs
 from runner.server.replies import Invalid
 from runner.store.connections import Entry
@@ -53,18 +54,15 @@ def _documents(
     told = {_called(each): each for each in infos}
     # What the collection says of its job comes before what the job says of itself.
     pairs = [({**each["jobInfo"], **told.get(_called(each["jobInfo"]), {})}, each) for each in found]
-    return sorted(pairs, key=lambda pair: _whole(pair[0], "runOrder"))
+    return sorted(pairs, key=lambda pair: _number(pair[0], "runOrder"))
 
 
 def _called(info: Mapping[str, Any]) -> tuple[int, str]:
-    return _whole(info, "jobId"), str(info.get("name") or "").casefold()
+    return _number(info, "jobId"), str(info.get("name") or "").casefold()
 
 
-def _whole(info: Mapping[str, Any], name: str) -> int:
-    value = info.get(name) or 0
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Invalid({f"jobInfo.{name}": ["A valid integer is required."]})
-    return value
+def _number(info: Mapping[str, Any], name: str) -> int:
+    return integer(info.get(name) or 0, f"jobInfo.{name}")
 
 
 def members_of(
@@ -87,7 +85,7 @@ def _member(
     vault: Vault,
 ) -> Member:
     """What a document of a body means: one of the collection's own, a copy of another, or a new one."""
-    number = _whole(info, "jobId")
+    number = _number(info, "jobId")
     there = own.get(number) or (jobs.find_or_none(c, number) if number else None)
     if number and there is None:
         raise Invalid({"jobs": [f"There is no job {number}; a new one has the jobId 0."]})

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner.server.fields import INTEGER, integer
 from runner.server.replies import Invalid
 
 _FIELDS = {
@@ -90,9 +91,10 @@ def _number(option: Mapping[str, Any], name: str, default: int) -> int:
     value = option.get(name.lower())
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
-        raise Invalid({name: ["A valid integer is required."]})
-    return value or default
+    number = integer(value, name)
+    if not 0 <= number <= _LARGEST:
+        raise Invalid({name: [INTEGER]})
+    return number or default
 
 
 def _fits(info: Mapping[str, Any], given: Mapping[str, Any], depth: int) -> bool:

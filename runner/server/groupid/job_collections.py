@@ -4,7 +4,7 @@ A collection has jobs of its own. One that is put in by the id of an existing jo
 that neither changes with the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from runner.engine.catalogue import System
 from runner.model.jobs import Kind
 from runner.server.auth import Caller
 from runner.server.body import read_body
+from runner.server.fields import integer
 from runner.server.groupid import documents, jobs
 from runner.server.groupid.collection_body import INFO, Member, info_of, members_of, rest_of
 from runner.server.groupid.documents import DATASYNC
@@ -26,7 +27,7 @@ from runner.server.sdelements.params import sealed
 from runner.server.sdelements.shapes import instant
 from runner.server.services import Services, services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
-from runner.store import connections, listing, queue
+from runner.store import connections, listing
 from runner.store import job_collections as store
 from runner.store.accounts import Scope
 from runner.store.connections import Entry
@@ -34,6 +35,7 @@ from runner.store.job_collections import Held, Run, Step
 
 _MANY = 200  # runs, and collections taken out at once
 _MEMBER = 2  # the type of a collection's job
+_RUNS = "One of the collection's jobs is running; cancel it first."
 
 
 def find(c: sa.Connection, collection_id: int) -> Held:
@@ -118,10 +120,7 @@ async def update_collection(request: Request) -> Response:
 
     def look(c: sa.Connection, caller: Caller) -> Held:
         jobs.may_edit(caller)
-        number = info_of(body.object()).get("id")
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise Invalid({f"{INFO}.id": ["A valid integer is required."]})
-        return find(c, number)
+        return find(c, integer(info_of(body.object()).get("id"), f"{INFO}.id"))
 
     def read(c: sa.Connection, caller: Caller) -> tuple[Held, dict[int, Entry], list[Member]]:
         held = look(c, caller)
@@ -136,7 +135,7 @@ async def update_collection(request: Request) -> Response:
         if look(c, caller).updated != held.updated or _marks(_own(c, held)) != _marks(own):
             raise conflict("Somebody else changed this collection at the same moment; look at it again.")
         staying = {member.connection_id for member in members}
-        _take_out(c, [each for each in own if each not in staying], services)
+        jobs.take_out(c, [each for each in own if each not in staying], _RUNS, services)
         steps = _kept(c, members, services, systems.get(DATASYNC))
         store.update(
             c, held.id, name=name, document=document, steps=steps, schedule=schedule, now=services.clock()
@@ -156,18 +155,6 @@ def _own(c: sa.Connection, held: Held) -> dict[int, Entry]:
     return {number: entry for number, entry in found.items() if entry is not None}
 
 
-def _take_out(c: sa.Connection, connection_ids: list[int], services: Services) -> None:
-    """Take jobs out of use; ``Refused``, before anything is written, if one of them runs."""
-    waiting = {each: connections.open_jobs(c, each) for each in connection_ids}
-    if any("running" in found.values() for found in waiting.values()):
-        raise conflict("One of the collection's jobs is running; cancel it first.")
-    now = services.clock()
-    for connection_id, found in waiting.items():
-        for run in sorted(found, reverse=True):
-            queue.cancel(c, job_id=run, now=now)
-        connections.delete(c, connection_id, now=now)
-
-
 @dialect(Deed.DELETE)
 async def delete_collections(request: Request) -> Response:
     """Remove collections with their jobs; what these did stays in the journal."""
@@ -176,7 +163,7 @@ async def delete_collections(request: Request) -> Response:
     def delete(c: sa.Connection, caller: Caller) -> None:
         jobs.may_edit(caller)
         wanted = [find(c, number) for number in jobs.named(request, most=_MANY)]
-        _take_out(c, [each for held in wanted for each in _own(c, held)], services)
+        jobs.take_out(c, [each for held in wanted for each in _own(c, held)], _RUNS, services)
         for held in wanted:
             store.delete(c, held.id)
 
@@ -219,7 +206,7 @@ def _jobs(c: sa.Connection, held: Held) -> list[tuple[Step, dict[str, Any]]]:
     return found
 
 
-def _infos(c: sa.Connection, held: Held) -> list[dict[str, Any]]:
+def _infos(members: Sequence[tuple[Step, Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """What the collection says of its jobs."""
     return [
         {
@@ -228,7 +215,7 @@ def _infos(c: sa.Connection, held: Held) -> list[dict[str, Any]]:
             "onFailure": "Abort" if step.aborts else "Continue",
             "isEnable": step.enabled and shown["jobInfo"]["isEnable"],
         }
-        for place, (step, shown) in enumerate(_jobs(c, held), start=1)
+        for place, (step, shown) in enumerate(members, start=1)
     ]
 
 
@@ -255,12 +242,10 @@ async def list_members(request: Request) -> Response:
     def work(c: sa.Connection, caller: Caller) -> tuple[list[dict[str, Any]], int]:
         jobs.may_see(caller)
         values = body.object()
-        number = values.get("jobCollectionId")
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
-            raise Invalid({"jobCollectionId": ["A valid integer is required."]})
+        number = integer(values.get("jobCollectionId") or 0, "jobCollectionId")
         asked = Asked.read(values)
         chosen = [find(c, number)] if number else store.every(c)
-        found = asked.chosen([info for held in chosen for info in _infos(c, held)], ordered=True)
+        found = asked.chosen([info for held in chosen for info in _infos(_jobs(c, held))], ordered=True)
         return asked.page(found), len(found)
 
     data, count = await reading(request, work)
@@ -274,8 +259,9 @@ async def show_collection(request: Request) -> Response:
     def work(c: sa.Connection, caller: Caller) -> dict[str, Any]:
         jobs.may_see(caller)
         held = find(c, request.path_params["collection_id"])
-        info = {**_told(c, held), "jobs": _infos(c, held)}
-        return {**held.document, INFO: info, "jobs": [shown for _, shown in _jobs(c, held)]}
+        members = _jobs(c, held)
+        info = {**_told(c, held), "jobs": _infos(members)}
+        return {**held.document, INFO: info, "jobs": [shown for _, shown in members]}
 
     found = await reading(request, work)
     return listed(found, len(found["jobs"]))

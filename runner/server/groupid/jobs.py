@@ -1,5 +1,6 @@
 """Datasync jobs: documents that are connections of the kind datasync."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from runner.server.replies import Invalid, conflict, forbidden, not_found, reply
 from runner.server.sdelements import shapes
 from runner.server.sdelements.params import sealed
 from runner.server.sdelements.shapes import instant
-from runner.server.services import services_of
+from runner.server.services import Services, services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
 from runner.store import changes, job_collections, listing, queue
 from runner.store import connections as store
@@ -204,17 +205,23 @@ async def delete_jobs(request: Request) -> Response:
         for job_id in wanted:
             if job_id in inside:
                 raise conflict(f"Job {job_id} is one of collection {inside[job_id]}; take it out there.")
-        waiting = {job_id: store.open_jobs(c, find(c, job_id).connection.id) for job_id in wanted}
-        if any("running" in jobs.values() for jobs in waiting.values()):
-            raise conflict("One of the jobs is running; cancel it first.")
-        now = services.clock()
-        for job_id, jobs in waiting.items():
-            for run in sorted(jobs, reverse=True):
-                queue.cancel(c, job_id=run, now=now)
-            store.delete(c, job_id, now=now)
+        there = [find(c, job_id).connection.id for job_id in wanted]
+        take_out(c, there, "One of the jobs is running; cancel it first.", services)
 
     await writing(request, delete)
     return done(Deed.DELETE)
+
+
+def take_out(c: sa.Connection, job_ids: Sequence[int], runs: str, services: Services) -> None:
+    """Take jobs out of use; refused with the sentence ``runs``, before anything is written, if one runs."""
+    waiting = {job_id: store.open_jobs(c, job_id) for job_id in job_ids}
+    if any("running" in found.values() for found in waiting.values()):
+        raise conflict(runs)
+    now = services.clock()
+    for job_id, found in waiting.items():
+        for run in sorted(found, reverse=True):
+            queue.cancel(c, job_id=run, now=now)
+        store.delete(c, job_id, now=now)
 
 
 def named(request: Request, *, most: int) -> list[int]:
