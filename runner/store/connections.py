@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from runner.model.jobs import Connection, Frequency, Kind, State
 from runner.store.pages import Cut, contains, cut
 from runner.store.rows import insert
-from runner.store.schema import connections, connectors, jobs
+from runner.store.schema import connections, connectors, group_mappings, jobs
 from runner.store.values import from_json, from_micros, to_json, to_micros
 
 _occupied = (
@@ -193,6 +193,7 @@ def update(c: sa.Connection, connection_id: int, values: Mapping[str, Any], *, n
 
 def delete(c: sa.Connection, connection_id: int, *, now: datetime) -> None:
     """Take a connection out of use. Its row stays, for its jobs and their journal refer to it."""
+    c.execute(sa.delete(group_mappings).where(group_mappings.c.connection_id == connection_id))
     update(c, connection_id, {"deleted": to_micros(now), "enabled": False, "next_run": None}, now=now)
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from runner.model.jobs import Kind
 from runner.store import connections as store
-from runner.store import connectors, group_mappings, groups
+from runner.store import connectors, group_mappings, groups, inline_mappings
 from runner.store.schema import applications, business_units, connections, projects
 from runner.store.values import from_json
 from runner.store.vault import Seal
@@ -157,19 +157,19 @@ def _differs(row: sa.Row[Any], name: str, value: Any) -> bool:
 
 def _map_groups(c: sa.Connection, connection_id: int, wish: Wish, now: datetime) -> bool:
     """Map the directory's groups as wished; whether anything was to be changed."""
-    wanted = set(wish.group_mappings)
-    changed = False
-    for there in group_mappings.of_connection(c, connection_id):
-        if (there.ldap_group, there.group) in wanted:
-            wanted.discard((there.ldap_group, there.group))
-        else:
-            group_mappings.delete(c, there.id)
-            changed = True
+    wanted = set()
     for ldap_group, name in wish.group_mappings:
-        if (ldap_group, name) in wanted:
+        group = groups.by_name(c, name)
+        if group is None:
+            groups.create(c, name=name, now=now)
+            inline_mappings.named(c, name, now=now)
             group = groups.by_name(c, name)
-            group_id = groups.create(c, name=name, now=now) if group is None else group.id
-            if group_mappings.find(c, connection_id, ldap_group=ldap_group, group_id=group_id) is None:
-                group_mappings.create(c, connection_id, ldap_group=ldap_group, group_id=group_id, now=now)
-                changed = True
-    return changed
+        assert group is not None  # it was made just now
+        wanted.add((ldap_group, group.id))
+    wanted |= inline_mappings.wanted(c, wish.columns["params"])
+    there = {(one.ldap_group, one.group_id): one.id for one in group_mappings.of_connection(c, connection_id)}
+    for pair in there.keys() - wanted:
+        group_mappings.delete(c, there[pair])
+    for ldap_group, group_id in sorted(wanted - there.keys()):
+        group_mappings.create(c, connection_id, ldap_group=ldap_group, group_id=group_id, now=now)
+    return wanted != there.keys()

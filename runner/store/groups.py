@@ -7,11 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from runner.model.jobs import Kind
 from runner.store.pages import Cut, contains, cut
 from runner.store.rows import alike, insert
-from runner.store.schema import connections, group_groups, group_mappings, group_users, groups, users
-from runner.store.values import from_json, from_micros, to_micros
+from runner.store.schema import group_groups, group_mappings, group_users, groups, users
+from runner.store.values import from_micros, to_micros
 
 _AT_ONCE = 500
 """Ids in one statement at the most: SQLite and PostgreSQL both have a limit of variables."""
@@ -212,21 +211,9 @@ def all_members(c: sa.Connection, group_id: int) -> dict[int, str]:
 
 
 def mapped_by(c: sa.Connection, group_id: int) -> list[int]:
-    """The ids of connections whose mappings name a group, those among their parameters included."""
+    """The ids of connections whose mappings name a group."""
     query = sa.select(group_mappings.c.connection_id).where(group_mappings.c.group_id == group_id)
-    found = set(c.scalars(query))
-    there = get(c, group_id)
-    names = {str(group_id), f"g{group_id}", "" if there is None else there.name.casefold()}
-    inline = sa.select(connections.c.id, connections.c.params).where(
-        connections.c.kind == Kind.LDAP.value, connections.c.params.contains('"group_mapping"')
-    )
-    for row in c.execute(inline):
-        mapping = from_json(row.params).get("group_mapping")
-        if isinstance(mapping, dict) and not names.isdisjoint(
-            str(one).casefold() for one in mapping.values()
-        ):
-            found.add(row.id)
-    return sorted(found)
+    return sorted(set(c.scalars(query)))
 
 
 def _group(row: sa.Row[Any]) -> Group:

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.servers.machine import PATIENCE, REPORT, Machine, names_in
+from tests.servers.machine import REPORT, Machine, names_in
+from tests.servers.waiting import PATIENCE
 
 MakeConnection: TypeAlias = Callable[[dict[str, str], dict[str, str]], int]
 

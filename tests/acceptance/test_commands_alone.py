@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.machine import PATIENCE, REPORT, Machine
+from tests.servers.machine import REPORT, Machine
+from tests.servers.waiting import PATIENCE
 
 
 def test_a_bad_configuration(machine: Machine, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.machine import COMMAND, PATIENCE, Machine
+from tests.servers.machine import COMMAND, Machine
+from tests.servers.waiting import PATIENCE
 
 ASKED = """
 COMP_WORDS=({words} "")

@@ -14,9 +14,9 @@ from tests.integration.datasync.original import SKELETON, Original, body
 from tests.integration.datasync.world import CONTAINER, STATIC, World, document, samba_access
 from tests.servers import samba
 from tests.servers.lives import begun
-from tests.servers.machine import PATIENCE, Machine, free_port
+from tests.servers.machine import Machine, free_port
 from tests.servers.samba import SambaServer
-from tests.servers.waiting import until
+from tests.servers.waiting import PATIENCE, until
 from tests.workbooks import write_xlsx
 
 pytestmark = pytest.mark.xdist_group("samba")

@@ -19,9 +19,8 @@ from runner.store.schema import jobs as jobs_table
 from tests.integration.datasync.original import Original
 from tests.integration.datasync.slapd_place import Place, job
 from tests.servers.lives import KILLED, begun
-from tests.servers.machine import PATIENCE
 from tests.servers.slapd import SlapdServer
-from tests.servers.waiting import until
+from tests.servers.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.xdist_group("slapd")
 

@@ -163,6 +163,36 @@ def test_the_api_shows_them_and_can_not_change_them(site: Site) -> None:
         assert str(site.key) not in shown
 
 
+def test_group_mappings_may_stand_among_the_params(site: Site) -> None:
+    """Both forms become mappings, an inline one as soon as there is its group; what leaves the file goes."""
+    params = (
+        "ldap_server = 'ldap.example.com', bind_dn = 'cn=reader,dc=example,dc=com', "
+        f"bind_password = 'file:{site.key}', base_dn = 'dc=example,dc=com'"
+    )
+    text = (
+        "[[connection]]\nname = 'people'\nsystem = 'sync_ldap'\n"
+        "group_mappings = [{{ ldap_group = 'dev', group = 'Developers' }}]\n"
+        "params = {{ {}, group_mapping = {{ {} }} }}\n"
+    )
+    site.drop_in.write_text(text.format(params, "lead = 'developers', ops = 'Operators'"))
+    with site.machine.daemon("--config", str(site.main)) as process:
+        client = site.machine.client()
+        path = f"connections/ldap/{site.connections()['people']['id']}/group-mappings/"
+
+        def mapped() -> set[tuple[str, str]]:
+            return {(one["ldap_group"], one["sde_group"]["name"]) for one in client.get(path)["results"]}
+
+        assert mapped() == {("dev", "Developers"), ("lead", "Developers")}
+        group = client.post("groups/", {"name": "Operators"})["id"]
+        assert mapped() == {("dev", "Developers"), ("lead", "Developers"), ("ops", "Operators")}
+        assert site.reload(process) is None
+        with pytest.raises(Exception, match="remove these mappings first"):
+            client._send("DELETE", f"groups/{group}/")
+        site.drop_in.write_text(text.format(params, "ops = 'Operators'"))
+        assert site.reload(process) is None
+        assert mapped() == {("dev", "Developers"), ("ops", "Operators")}
+
+
 def test_a_connector_of_the_organisation_lies_under_its_connections(site: Site) -> None:
     """Its params, secrets too, are those of its connections; a reload changes it and takes it away."""
     common = f"alias = 'All doors'\nparams = {{ password = 'file:{site.key}', lock = '/nowhere' }}\n"

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.servers.machine import PATIENCE, Machine, free_port
+from tests.servers.machine import Machine, free_port
+from tests.servers.waiting import PATIENCE
 
 API = "/api/v2"
 FEW = "fortify/fortify_few_findings.xml"

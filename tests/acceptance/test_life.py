@@ -19,9 +19,9 @@ from runner.errors import RunnerError
 from runner.settings import Settings
 from runner.store.database import open_database
 from runner.store.schema import connections
-from tests.servers.machine import COMMAND, PATIENCE, Machine
+from tests.servers.machine import COMMAND, Machine
 from tests.servers.processes import assert_none_left
-from tests.servers.waiting import until
+from tests.servers.waiting import PATIENCE, until
 
 
 @pytest.fixture

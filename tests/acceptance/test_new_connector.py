@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from runner.store.schema import tasks
 from tests.servers.at_rest import AtRest
 from tests.servers.lives import live
-from tests.servers.machine import PATIENCE, ROOT, Machine, install
+from tests.servers.machine import ROOT, Machine, install
+from tests.servers.waiting import PATIENCE
 
 STARTER = ROOT / "runner" / "starter" / "punchlist_connector" / "connector.py"
 

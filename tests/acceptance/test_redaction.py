@@ -20,9 +20,9 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from runner.cli.sockets import connect
-from tests.servers.machine import PATIENCE, Machine
+from tests.servers.machine import Machine
 from tests.servers.sites import Asked, Says, Site, serving
-from tests.servers.waiting import until
+from tests.servers.waiting import PATIENCE, until
 from tests.workbooks import write_xlsx
 
 PLACES = (

@@ -13,8 +13,8 @@ import requests
 from runner.cli.client import Client
 from simulators.whitehat.estate import KEY, SAMPLE, Estate
 from simulators.whitehat.server import Sentinel
-from tests.servers.machine import PATIENCE, ROOT, Machine
-from tests.servers.waiting import until
+from tests.servers.machine import ROOT, Machine
+from tests.servers.waiting import PATIENCE, until
 
 SEED = {
     "asset_name": "WebGoat Java",

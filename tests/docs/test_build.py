@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.machine import PATIENCE, ROOT
+from tests.servers.machine import ROOT
+from tests.servers.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.cli.sockets import connect
-from tests.servers.machine import COMMAND, PATIENCE, Machine
+from tests.servers.machine import COMMAND, Machine
 from tests.servers.processes import assert_none_left
-from tests.servers.waiting import until
+from tests.servers.waiting import PATIENCE, until
 
 KILLED = -signal.SIGKILL
 """The exit code of a daemon that was killed, as by its fault point."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.servers.machine import COMMAND, PATIENCE, Machine
+from tests.servers.machine import COMMAND, Machine
+from tests.servers.waiting import PATIENCE
 
 _STEP = re.compile(
     r"^```console\n(?P<block>.*?)^```$|^<!-- meanwhile: (?P<aside>.*?) -->$", re.MULTILINE | re.DOTALL

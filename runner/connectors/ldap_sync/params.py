@@ -110,7 +110,8 @@ class LdapParams(Params):
         description="Limits the sync: users (e-mails) and groups (names in the directory).",
     )
     group_mapping: Annotated[dict[str, int | str], BeforeValidator(_nothing)] = Field(
-        default={}, description="Group of the directory to group here, by name or id; beside the mappings."
+        default={},
+        description="Older form of the mappings, which it becomes: group of the directory to group here.",
     )
     deactivation: bool = Field(default=False, description="Older name for both of the next two.")
     deactivate_stale_users: bool | None = Field(

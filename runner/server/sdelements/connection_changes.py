@@ -22,7 +22,7 @@ from runner.server.services import services_of
 from runner.server.unit import in_thread, reading, systems_of, writing
 from runner.settings import Safety, overridden
 from runner.store import connections as store
-from runner.store import connectors, queue, work
+from runner.store import connectors, inline_mappings, queue, work
 from runner.store.accounts import Scope
 from runner.store.connections import Entry
 from runner.store.connectors import Connector
@@ -195,6 +195,8 @@ async def create_connection(request: Request) -> Response:
         made = store.create(
             c, kind=kind, system=system.id, command=system.command, params=stored, now=now, **columns
         )
+        if kind is Kind.LDAP:
+            inline_mappings.take(c, made, stored, now=now)
         return _shown_again(c, made, Style(systems, caller, last_job=False))
 
     return reply(await writing(request, create), 201)
@@ -255,6 +257,9 @@ async def _change(request: Request, *, replace: bool) -> Response:
             raise conflict("Somebody else changed this connection at the same moment; look at it again.")
         if columns:
             store.update(c, entry.connection.id, columns, now=now)
+        if kind is Kind.LDAP and "params" in columns:
+            before = entry.own_params
+            inline_mappings.take(c, entry.connection.id, columns["params"], before=before, now=now)
         return _shown_again(c, entry.connection.id, Style(systems, caller, last_job=False))
 
     return reply(await writing(request, change))

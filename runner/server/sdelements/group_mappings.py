@@ -20,7 +20,7 @@ from runner.server.sdelements.groups import whole_group_id
 from runner.server.sdelements.shapes import Shown, group_id, instant
 from runner.server.services import services_of
 from runner.server.unit import reading, writing
-from runner.store import connections, groups
+from runner.store import connections, groups, inline_mappings
 from runner.store import group_mappings as store
 from runner.store.accounts import Scope
 from runner.store.group_mappings import Mapping
@@ -148,6 +148,7 @@ async def create_mapping(request: Request) -> Response:
         connection_id = _change(c, caller, request)
         given = _read(c, body, connection_id)
         made = store.create(c, connection_id, ldap_group=given.ldap_group, group_id=given.group_id, now=now)
+        inline_mappings.tell(c, connection_id)
         found = store.get(c, connection_id, made)
         assert found is not None  # it was written in this transaction
         return _shown(found)
@@ -164,6 +165,7 @@ async def put_mapping(request: Request) -> Response:
         connection_id = _change(c, caller, request)
         given = _read(c, body, connection_id, but=there.id)
         store.change(c, there.id, ldap_group=given.ldap_group, group_id=given.group_id, now=now)
+        inline_mappings.tell(c, connection_id)
         return _shown(_find(c, caller, request))
 
     return reply(await writing(request, change))
@@ -173,8 +175,9 @@ async def delete_mapping(request: Request) -> Response:
     """Remove a mapping."""
 
     def delete(c: sa.Connection, caller: Caller) -> None:
-        _change(c, caller, request)
+        connection_id = _change(c, caller, request)
         store.delete(c, _find(c, caller, request).id)
+        inline_mappings.tell(c, connection_id)
 
     await writing(request, delete)
     return Response(status_code=204)

@@ -20,7 +20,7 @@ from runner.server.replies import Invalid, conflict, not_found, reply
 from runner.server.sdelements.shapes import Shown, group_id, instant
 from runner.server.services import services_of
 from runner.server.unit import reading, writing
-from runner.store import accounts
+from runner.store import accounts, inline_mappings
 from runner.store import groups as store
 from runner.store.accounts import Role, Scope
 from runner.store.groups import Group
@@ -165,6 +165,7 @@ async def create_group(request: Request) -> Response:
         _check_taken(c, given.columns, None)
         name = given.columns.pop("name")
         made = store.create(c, name=name, now=now, **given.columns)
+        inline_mappings.named(c, name, now=now)
         return _write_members(c, made, given)
 
     return reply(await writing(request, create), 201)
@@ -238,6 +239,8 @@ async def _change(request: Request, *, whole: bool) -> Response:
         if given.inner is not None:
             _check_circle(c, there.id, given.inner)
         store.update(c, there.id, given.columns, now=now)
+        if given.columns.get("name", there.name) != there.name:
+            inline_mappings.named(c, given.columns["name"], before=there.name, now=now)
         return _write_members(c, there.id, given)
 
     return reply(await writing(request, change))

@@ -6,8 +6,7 @@ from typing import Any
 import requests
 
 from tests.integration.datasync.world import CONTAINER, STATIC, document
-from tests.servers.machine import PATIENCE
-from tests.servers.waiting import until
+from tests.servers.waiting import PATIENCE, until
 
 JOBS = "/GroupIDDataService/api/DataSyncJobs"
 SKELETON = (

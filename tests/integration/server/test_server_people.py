@@ -193,17 +193,94 @@ def test_group_mappings_do_as_the_original(server: Running) -> None:
     assert root.get(one).status_code == 404
 
 
-@pytest.mark.parametrize("named", ["id", "number", "name"])
-def test_a_group_that_a_parameter_maps_cant_be_removed(server: Running, named: str) -> None:
-    """The inline ``group_mapping`` of an older connection counts as its rows do, until it is gone."""
+DIRECTORY = {
+    "ldap_server": "ldap.example.com",
+    "bind_dn": "cn=reader,dc=example,dc=com",
+    "bind_password": "pw",
+    "base_dn": "dc=example,dc=com",
+}
+
+
+class Older:
+    """A connection that maps groups in the older form, and both forms of what it maps."""
+
+    def __init__(self, root: Client, mapping: dict[str, Any]) -> None:
+        self.root = root
+        body = {"alias": "Older", "system": "sync_ldap", "params": {**DIRECTORY, "group_mapping": mapping}}
+        made = root.post("connections/ldap/", json=body)
+        assert made.status_code == 201, made.text
+        self.id = made.json()["id"]
+        self.path = f"connections/ldap/{self.id}/"
+
+    def rows(self) -> dict[str, str]:
+        """What its rows say; none of a name twice."""
+        found = self.root.get(f"{self.path}group-mappings/").json()["results"]
+        return {one["ldap_group"]: one["sde_group"]["name"] for one in found}
+
+    def parameter(self) -> dict[str, Any]:
+        """What its parameter says."""
+        told: dict[str, Any] = self.root.get(self.path).json()["params"]["group_mapping"]
+        return told
+
+    def say(self, mapping: dict[str, Any]) -> None:
+        """Write the parameter anew."""
+        changed = self.root.patch(self.path, json={"params": {"group_mapping": mapping}})
+        assert changed.status_code == 200, changed.text
+
+
+@pytest.mark.parametrize("by", ["id", "number", "name"])
+def test_a_group_that_a_parameter_maps_cant_be_removed(server: Running, by: str) -> None:
+    """The inline ``group_mapping`` of older clients becomes rows, until it is gone, or its connection is."""
     root = superuser(server)
     group = root.post("groups/", json={"name": "Ops team"}).json()["id"]
-    value = {"id": group, "number": int(group[1:]), "name": "ops TEAM"}[named]
-    connection = server.connection("ldap", params={"group_mapping": {"operators": value}})
+    value = {"id": group, "number": int(group[1:]), "name": "ops TEAM"}[by]
+    older = Older(root, {"operators": value})
+    assert older.parameter() == {"operators": value}
+    assert older.rows() == {"operators": "Ops team"}
     refused = root.delete(f"groups/{group}/")
-    assert (refused.status_code, f"({connection})" in refused.json()["detail"]) == (409, True)
-    root.patch(f"connections/ldap/{connection}/", json={"params": {"group_mapping": {}}})
+    assert (refused.status_code, f"({older.id})" in refused.json()["detail"]) == (409, True)
+    older.say({})
+    assert older.rows() == {}
+    older.say({"operators": value})
+    assert root.delete(f"groups/{group}/").status_code == 409
+    assert root.delete(older.path).status_code == 204
     assert root.delete(f"groups/{group}/").status_code == 204
+
+
+def test_the_parameter_and_the_rows_say_the_same(server: Running) -> None:
+    """Whoever changes one of them, or a group's name, changes what the other says."""
+    root = superuser(server)
+    ops, devs = (root.post("groups/", json={"name": name}).json()["id"] for name in ("Ops", "Devs"))
+    older = Older(root, {"operators": "ops", "developers": devs, "later": "Nobody yet"})
+    rows = f"{older.path}group-mappings/"
+    assert older.rows() == {"operators": "Ops", "developers": "Devs"}
+
+    one = root.post(rows, json={"ldap_group": "admins", "sde_group": ops}).json()
+    assert root.post(rows, json={"ldap_group": "admins", "sde_group": devs}).status_code == 201
+    assert older.parameter() == {
+        "operators": "ops",
+        "developers": devs,
+        "later": "Nobody yet",
+        "admins": "Ops",
+    }
+    older.say(older.parameter())  # as a client does that sends back what it was shown
+    assert len(root.get(rows).json()["results"]) == 4
+    root.put(f"{rows}{one['id']}/", json={"ldap_group": "root", "sde_group": ops})
+    assert older.parameter()["admins"] == "Devs"
+    assert root.delete(f"{rows}{one['id']}/").status_code == 204
+    assert "root" not in older.parameter()
+
+    assert root.patch(f"groups/{ops}/", json={"name": "Operations"}).status_code == 200
+    assert older.parameter()["operators"] == "Operations"
+    assert root.post("groups/", json={"name": "nobody YET"}).status_code == 201
+    assert older.rows() == {
+        "operators": "Operations",
+        "developers": "Devs",
+        "later": "nobody YET",
+        "admins": "Devs",
+    }
+    older.say({"developers": "Devs"})
+    assert older.rows() == {"developers": "Devs"}
 
 
 def test_group_mappings_are_for_superusers(server: Running) -> None:
