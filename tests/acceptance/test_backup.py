@@ -54,7 +54,7 @@ def test_a_backup_is_put_back_and_starts_paused(full: Machine, tmp_path: Path) -
     assert len(list((full.state / "uploads").iterdir())) == 3
     with full.daemon():
         assert jobs(full) == before
-        status = full.json("status")
+        status = full.status()
         assert (status["ready"], "restored from a backup" in status["paused"]["why"]) == (False, True)
         assert full.type("resume").returncode == 0
         until("the job's end", lambda: set(jobs(full).values()) == {"finished"})
@@ -145,16 +145,16 @@ def test_a_copied_state_starts_paused(full: Machine, tmp_path: Path) -> None:
     copied = Machine(tmp_path / "copied" / "state", full.settings)
     shutil.copytree(full.state, copied.state)
     with full.daemon():
-        assert full.json("status")["ready"]
+        assert full.status()["ready"]
     with copied.daemon():
-        status = copied.json("status")
+        status = copied.status()
         assert (status["ready"], "was copied or restored" in status["paused"]["why"]) == (False, True)
         assert '"event": "state_was_copied"' in log_of(copied).read_text()
         assert copied.type("resume").returncode == 0
     with copied.daemon():
-        assert copied.json("status")["ready"]
+        assert copied.status()["ready"]
     moved = Machine(tmp_path / "moved" / "state", full.settings)
     moved.state.parent.mkdir()
     full.state.rename(moved.state)
     with moved.daemon():
-        assert moved.json("status")["ready"]
+        assert moved.status()["ready"]

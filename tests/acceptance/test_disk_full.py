@@ -18,7 +18,7 @@ FULL = 4096
 
 def status(machine: Machine) -> Any:
     """What the daemon says of itself."""
-    return machine.json("status")
+    return machine.status()
 
 
 def test_a_full_disk_stops_claims_and_loses_nothing(tmp_path: Path, plugins: Path) -> None:

@@ -1,6 +1,6 @@
 """The daemon, or a worker, dies at its n-th commit or message, for every n that a run has.
 
-One case takes every n; of the others the suite takes the first and, from a chance one on, every third, and
+One case takes every n; of the others the suite takes the first and, from a chance one on, every fifth, and
 ``--all-crash-points`` takes all.
 """
 
@@ -9,6 +9,7 @@ import json
 import random
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -104,6 +105,9 @@ class Report:
         assert platform["notes"].total() == verdicts["fail"] + verdicts["pass"]
 
 
+EACH = 5
+"""Of how many points one is tried, where not all are."""
+
 BEGINNING = {"main:commit": 3, "main:committed": 2, "main:message": 1}
 """Up to here no daemon has taken the job yet: one case shows that it may die there, for all."""
 
@@ -146,6 +150,13 @@ def trials(request: pytest.FixtureRequest, tmp_path: Path, plugins: Path) -> Tri
     return Trials(request.param, tmp_path, plugins)
 
 
+def points(config: pytest.Config, beginning: int, *, all_of_them: bool = False) -> Iterator[int]:
+    """The points at which a run dies, in order; there is no last one."""
+    each = 1 if all_of_them or config.getoption("all_crash_points") else EACH
+    second = beginning + random.randint(1, each)  # noqa: S311 - it guards nothing
+    return itertools.chain([beginning], itertools.count(second, each))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("trials", CASES, indirect=True)
@@ -153,10 +164,8 @@ def trials(request: pytest.FixtureRequest, tmp_path: Path, plugins: Path) -> Tri
 def test_the_daemon_may_die_anywhere(trials: Trials, point: str, pytestconfig: pytest.Config) -> None:
     """Wherever the daemon is killed, the next one ends the job in the state that one run leaves."""
     beginning = 1 if isinstance(trials.case, Folder) else BEGINNING[point]
-    all_of_them = isinstance(trials.case, Tasks) or pytestconfig.getoption("all_crash_points")
-    every = 1 if all_of_them else 3
-    second = beginning + random.randint(1, every)  # noqa: S311 - it guards nothing
-    for number in itertools.chain([beginning], itertools.count(second, every)):
+    one_that_takes_all = isinstance(trials.case, Tasks) and point == "main:commit"
+    for number in points(pytestconfig, beginning, all_of_them=one_that_takes_all):
         trials.begin()
         died = live(trials.machine, f"{point}:{number}") == KILLED
         if number == beginning > 1:
@@ -180,9 +189,9 @@ def test_the_daemon_may_die_anywhere(trials: Trials, point: str, pytestconfig: p
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("trials", CASES, indirect=True)
-def test_a_worker_may_die_anywhere(trials: Trials) -> None:
+def test_a_worker_may_die_anywhere(trials: Trials, pytestconfig: pytest.Config) -> None:
     """A worker that is killed fails its job at once, its journal is true, and the next run repairs."""
-    for number in itertools.count(1):
+    for number in points(pytestconfig, 1):
         trials.begin()
         died = live(trials.machine, f"worker:message:{number}") == 1
         if died:

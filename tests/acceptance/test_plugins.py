@@ -123,7 +123,7 @@ def test_a_broken_one_stops_no_other(tmp_path: Path, plugins: Path) -> None:
         broken = rest.add_job(rest.add_connection("acme_missing", {}))
         rest.add_job(rest.add_connection("acme_noop", {}))
     with alive(machine):
-        listed = machine.json("status")["broken_systems"]
+        listed = machine.status()["broken_systems"]
         with pytest.raises(RequestRefused, match=r"acme_missing can't be loaded: .*nowhere"):
             post_connection(machine, "acme_missing")
     assert list(listed) == ["acme_missing"]

@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,20 +10,27 @@ from lxml import etree
 from tests.conformance.broken_arenas import BROKEN
 from tests.servers.machine import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("broken connectors")]
+PATIENCE = 1200  # seconds for one of them; half a minute on a machine that has nothing else to do
 
-PATIENCE = 1200  # seconds for all of them; a minute or two on a machine that has nothing else to do
+AT_LENGTH = {"broken_before", "broken_current", "broken_planning", "broken_reason", "broken_record"}
+"""Those of which only ``make torture`` makes sure: each is a whole run of the kit."""
+
+CASES = [
+    pytest.param(system, promise, marks=[pytest.mark.torture] if system in AT_LENGTH else [])
+    for system, promise in BROKEN.items()
+]
 
 
-@pytest.fixture(scope="module")
-def failed(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str]]:
-    """Give the tests that failed, by connector, after the kit was run over all of them."""
-    folder = tmp_path_factory.mktemp("broken")
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE + 60)
+@pytest.mark.parametrize(("system", "promise"), CASES)
+def test_a_broken_promise_is_found(system: str, promise: str, plugins: Path, tmp_path: Path) -> None:
+    """A connector that breaks one promise fails in the test of it, and in that one alone."""
+    told = tmp_path / "told.xml"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "tests/conformance/broken_arenas.py"),
-            *("-n", "2", "-p", "no:cacheprovider"),
-            *(f"--basetemp={folder / 'tmp'}", f"--junitxml={folder / 'told.xml'}"),
+            *(sys.executable, "-m", "pytest", f"tests/conformance/broken_arenas.py::Test_{system}"),
+            *("-p", "no:cacheprovider", f"--basetemp={tmp_path / 'tmp'}", f"--junitxml={told}"),
         ],
         cwd=ROOT,
         capture_output=True,
@@ -34,16 +39,14 @@ def failed(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[s
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    found: dict[str, set[str]] = defaultdict(set)
-    for case in etree.parse(folder / "told.xml").iter("testcase"):
-        if case.find("failure") is not None or case.find("error") is not None:
-            system = case.attrib["classname"].rpartition("Test_")[2]
-            found[system].add(case.attrib["name"].partition("[")[0])
-    return found
+    cases = list(etree.parse(told).iter("testcase"))
+    assert {_promise(case) for case in cases} >= set(BROKEN.values())  # it was held to the others as well
+    assert {_promise(case) for case in cases if _failed(case)} == {promise}
 
 
-@pytest.mark.timeout(PATIENCE + 60)
-@pytest.mark.parametrize(("system", "promise"), BROKEN.items())
-def test_a_broken_promise_is_found(failed: Mapping[str, set[str]], system: str, promise: str) -> None:
-    """A connector that breaks one promise fails in the test of it, and in that one alone."""
-    assert failed[system] == {promise}
+def _promise(case: etree._Element) -> str:
+    return str(case.attrib["name"]).partition("[")[0]
+
+
+def _failed(case: etree._Element) -> bool:
+    return case.find("failure") is not None or case.find("error") is not None

@@ -22,7 +22,7 @@ CONNECTIONS = 50
 JOBS_OF_EACH = 20
 JOBS = CONNECTIONS * JOBS_OF_EACH
 NAPS = (0.0, 0.01, 0.03)  # seconds, in turn
-LEASE = 3  # seconds
+LEASE = 6  # seconds
 
 WATCH = """
 CREATE TABLE moves (

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from tests.servers.processes import is_open
 from tests.servers.waiting import until
 
 
@@ -14,6 +15,10 @@ class Gate:
         os.mkfifo(path)
         # Open at both ends for good: so the pipe keeps a byte until somebody comes for it.
         self._pipe = os.open(path, os.O_RDWR)
+
+    def somebody_waits(self) -> bool:
+        """Whether a run has come as far as the gate."""
+        return is_open(self._path)
 
     def let_through(self, arrived: Path) -> None:
         """Let one write through, and wait until ``arrived`` is there."""

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from runner.cli.client import Client
+from runner.cli.listings import STATUS, pick
 from runner.cli.sockets import connect
 from runner.store.database import open_database
 from runner.store.schema import connections
@@ -64,6 +65,11 @@ class Machine:
         done = self.type(*words, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def status(self) -> Any:
+        """What ``runner status --json`` prints, without what it costs to start a command."""
+        with contextlib.closing(self.client()) as client:
+            return pick(STATUS, client.get("status/"))
 
     @contextlib.contextmanager
     def daemon(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:

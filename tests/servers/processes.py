@@ -1,10 +1,12 @@
 """The processes of one daemon, as the kernel sees them: those of its process group."""
 
+import contextlib
+import os
 from pathlib import Path
 
 from tests.servers.waiting import PATIENCE, until
 
-AFTER_DEATH = 2.0
+AFTER_DEATH = 10.0
 """Seconds that a worker may outlive its daemon."""
 
 
@@ -39,3 +41,13 @@ def assert_none_left(group: int, *, seconds: float = PATIENCE) -> None:
     The fork server of one that died young first finishes its imports, however long they take.
     """
     until(f"the end of all processes of group {group}", lambda: not alive(group), seconds=seconds)
+
+
+def is_open(path: Path) -> bool:
+    """Whether another process has this file open, as a run that is in the middle of its work."""
+    mine, wanted = str(os.getpid()), path.stat()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            if link.parts[2] != mine and os.path.samestat(link.stat(), wanted):
+                return True
+    return False

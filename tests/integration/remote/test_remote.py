@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers.bad_network import BadNetwork
 from tests.servers.pair import Over, Pair
+from tests.servers.processes import is_open
 from tests.servers.waiting import until
 
 
@@ -36,7 +37,7 @@ def test_what_the_server_can_reach_itself_is_left_to_it(pair: Pair, over: Over) 
     own, ours = over.ask(own_place), over.ask(over.connection())
     with pair.here.daemon():
         until("the result is there", lambda: over.job(ours)["ready"])
-        [told] = pair.here.json("status")["remotes"]
+        [told] = pair.here.status()["remotes"]
     assert not over.job(own)["ready"]
     assert (told["name"], told["away"], told["taken"]) == ("sde", None, 1)
 
@@ -61,14 +62,14 @@ def test_a_server_that_is_away_costs_a_line_each_way(pair: Pair) -> None:
     bed.touch()
     with pair.there.daemon():
         over = pair.over()
-        job = over.ask(over.connection("acme_nap", params={"bed": str(bed), "seconds": 1}))
+        job = over.ask(over.connection("acme_nap", params={"bed": str(bed), "seconds": 5}))
         here = pair.here.daemon()
         with_here = here.__enter__()
-        until("the job runs", lambda: pair.here.json("status")["running"])
+        until("the job runs", lambda: is_open(bed))
     try:
         until("the job has ended", lambda: events(pair, "job_finished"))
         until("it is missed", lambda: events(pair, "remote_is_away"))
-        [told] = pair.here.json("status")["remotes"]
+        [told] = pair.here.status()["remotes"]
         assert told["undelivered"] == 1
         with pair.there.daemon():
             until("the result is there", lambda: over.job(job)["ready"])
@@ -111,7 +112,7 @@ def test_a_renewed_token_is_read_again(pair: Pair, over: Over) -> None:
     job = over.ask(over.connection())
     with pair.here.daemon():
         until("it is missed", lambda: events(pair, "remote_is_away"))
-        [told] = pair.here.json("status")["remotes"]
+        [told] = pair.here.status()["remotes"]
         assert "refused the token" in told["away"]
         pair.token_file.write_text(good)
         until("the result is there", lambda: over.job(job)["ready"])
@@ -141,13 +142,13 @@ def test_a_number_that_is_handed_out_again_is_another_job(pair: Pair, take: str)
     bed.touch()
     with pair.there.daemon():
         over = pair.over()
-        place = over.connection("acme_nap", params={"bed": str(bed), "seconds": 1})
+        place = over.connection("acme_nap", params={"bed": str(bed), "seconds": 5})
     shutil.copytree(pair.there.state, backup, ignore=shutil.ignore_patterns("*.sock"))
     with ExitStack() as stack:
         with pair.there.daemon():
             job = over.ask(place)
             stack.enter_context(pair.here.daemon())
-            until("the job runs", lambda: pair.here.json("status")["running"])
+            until("the job runs", lambda: is_open(bed))
         shutil.rmtree(pair.there.state)
         shutil.copytree(backup, pair.there.state)
         until("the job has ended", lambda: events(pair, "job_finished"))
@@ -172,7 +173,7 @@ def test_a_filter_that_a_server_ignores_is_looked_at_again(pair: Pair, over: Ove
         job = over.ask(connection)
         with pair.here.daemon():
             until("the result is there", lambda: over.job(job)["ready"])
-            [told] = pair.here.json("status")["remotes"]
+            [told] = pair.here.status()["remotes"]
     assert network.met["forgotten"] > 0
     assert told["taken"] == 1
     assert len(over.jobs()) == 2
@@ -184,7 +185,7 @@ def test_reconcile_tells_what_is_ours_and_what_isn_t(pair: Pair, over: Over) -> 
     job = over.ask(connection)
     with pair.here.daemon():
         until("the result is there", lambda: over.job(job)["ready"])
-        until("it is recorded here", lambda: not pair.here.json("status")["remotes"][0]["undelivered"])
+        until("it is recorded here", lambda: not pair.here.status()["remotes"][0]["undelivered"])
         other = {"automatic": True, "succeeded": False, "result_message": "The other agent was here."}
         row = over.call("POST", "jobs/alm/", json={"connection": connection, **other})["id"]
         done = pair.here.type("reconcile", "sde", "--json")
@@ -204,7 +205,7 @@ def test_observing_writes_and_posts_nothing(pair: Pair, over: Over) -> None:
     job = over.ask(over.connection("acme_tasks", params={"statuses": {task["task_id"]: "TS1"}}))
     with pair.here.daemon():
         until("it is planned", lambda: events(pair, "job_finished"))
-        [remote] = pair.here.json("status")["remotes"]
+        [remote] = pair.here.status()["remotes"]
         assert not over.job(job)["ready"]
         body = {"connection": over.job(job)["connection"]["id"], "automatic": False, "id": job, "ready": True}
         over.call("POST", "jobs/alm/", json={**body, "succeeded": True, "result_message": "Done by another."})

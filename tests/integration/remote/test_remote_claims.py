@@ -13,6 +13,7 @@ from runner.store.schema import jobs
 from tests.servers.lives import alive, ends_told, kill
 from tests.servers.machine import Machine
 from tests.servers.pair import Over, Pair
+from tests.servers.processes import is_open
 from tests.servers.waiting import until
 
 PLACES = 6
@@ -93,7 +94,7 @@ def test_two_daemons_share_the_jobs_and_none_is_run_twice(pair: Pair, over: Over
         first_round = [over.ask(place) for place in beds for _ in range(3)]
         until("all results", lambda: ended(over, first_round) == len(first_round))
         until("nothing waits", lambda: not any(undelivered(one) for one in (pair.here, second)))
-        assert all(one.json("status")["remotes"][0]["taken"] for one in (pair.here, second))
+        assert all(one.status()["remotes"][0]["taken"] for one in (pair.here, second))
         assert runs(beds) == len(first_round)
         assert sum(map(told, (pair.here, second))) == len(first_round)
         second_round = [over.ask(place) for place in beds for _ in range(2)]
@@ -118,7 +119,7 @@ def test_a_run_whose_job_is_anothers_by_now_is_cancelled(pair: Pair, over: Over)
     bed.touch()
     job = over.ask(over.connection("acme_nap", params={"bed": str(bed), "seconds": 300}))
     with alive(pair.here):
-        until("it runs", lambda: pair.here.json("status")["running"])
+        until("it runs", lambda: is_open(bed))
         pair.here.type("pause")  # else it would have the job again before another comes
 
         def waits_again() -> bool:
@@ -130,7 +131,7 @@ def test_a_run_whose_job_is_anothers_by_now_is_cancelled(pair: Pair, over: Over)
         [taken] = over.call("POST", "jobs/claim/", json={"agent": "another"})["results"]
         result = {"attempt": taken["attempt"], "agent": "another", "succeeded": True}
         over.call("PATCH", f"jobs/alm/{job}/", json={**result, "result_message": "Done by another."})
-        until("the run has ended", lambda: not pair.here.json("status")["running"])
+        until("the run has ended", lambda: not pair.here.status()["running"])
         [here] = pair.here.json("jobs", "list")
     assert (here["outcome"], here["message"].startswith("The server didn't let")) == (
         "cancelled",
@@ -149,10 +150,10 @@ def told(machine: Machine) -> int:
 
 def asks(machine: Machine) -> bool:
     """Whether it has asked the server for jobs."""
-    return machine.json("status")["remotes"][0]["last_poll"] is not None
+    return machine.status()["remotes"][0]["last_poll"] is not None
 
 
 def undelivered(machine: Machine) -> int:
     """Results that the server doesn't have yet."""
-    found: int = machine.json("status")["remotes"][0]["undelivered"]
+    found: int = machine.status()["remotes"][0]["undelivered"]
     return found

@@ -42,7 +42,7 @@ class Between:
     def settled(self, jobs: list[int]) -> bool:
         """Whether all these have their result, and nothing waits any more."""
         rows = {row["id"]: row for row in self.over.jobs()}
-        [remote] = self.pair.here.json("status")["remotes"]
+        [remote] = self.pair.here.status()["remotes"]
         return all(rows[job]["ready"] for job in jobs) and not remote["undelivered"] and not remote["away"]
 
 
@@ -168,7 +168,7 @@ def work_off(pair: Pair, *, jobs: int, kills: int, seed: int) -> None:
             lives[name] = stack.enter_context(alive(pair.there if name == "there" else pair.here))
             until("the API answers", over.answers)
         until("all results", lambda: done(over) >= jobs, seconds=300)
-        until("nothing waits", lambda: not pair.here.json("status")["remotes"][0]["undelivered"])
+        until("nothing waits", lambda: not pair.here.status()["remotes"][0]["undelivered"])
         rows = over.jobs()
     assert sorted(row["id"] for row in rows) == sorted(asked)
     assert Counter((row["ready"], row["succeeded"], row["result_message"]) for row in rows) == {

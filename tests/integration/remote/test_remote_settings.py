@@ -43,7 +43,7 @@ def test_kinds_and_systems_are_those_that_are_named(pair: Pair, over: Over) -> N
     ours = over.ask(over.connection())
     with pair.here.daemon():
         until("the result is there", lambda: over.job(ours)["ready"])
-        [told] = pair.here.json("status")["remotes"]
+        [told] = pair.here.status()["remotes"]
     assert not over.job(other_system)["ready"]
     assert not over.job(other_kind, kind="ldap")["ready"]
     assert told["taken"] == 1
@@ -59,7 +59,7 @@ def test_who_says_nothing_is_given_up_in_time(pair: Pair, over: Over) -> None:
             told: list[Any] = []
 
             def away() -> bool:
-                told[:] = pair.here.json("status")["remotes"]
+                told[:] = pair.here.status()["remotes"]
                 return told[0]["away"] is not None
 
             until("that it is away", away)

@@ -53,7 +53,7 @@ def held(pair: Pair, over: Over) -> Iterator[Held]:
 
 def undelivered(pair: Pair) -> int:
     """Results that the server doesn't have yet."""
-    found: int = pair.here.json("status")["remotes"][0]["undelivered"]
+    found: int = pair.here.status()["remotes"][0]["undelivered"]
     return found
 
 
@@ -61,7 +61,7 @@ def test_a_job_that_the_server_reaped_keeps_both_results(pair: Pair, over: Over,
     """A server that gives up a job while it runs here has its own result, and ours beside it, once."""
     pair.set(take="inaccessible")  # what was claimed isn't ended by anybody else's result
     with pair.here.daemon():
-        until("the job runs", lambda: pair.here.json("status")["running"])
+        until("the job runs", held.gate.somebody_waits)
         own = {"connection": over.job(held.job)["connection"]["id"], "automatic": False, "ready": True}
         reaped = {"id": held.job, "succeeded": False, "result_message": "Cancelled: it took too long."}
         over.call("POST", "jobs/alm/", json={**own, **reaped})
@@ -79,7 +79,7 @@ def test_a_job_that_the_server_reaped_keeps_both_results(pair: Pair, over: Over,
 def test_a_full_disk_here_delays_the_result(pair: Pair, over: Over, held: Held) -> None:
     """What ends while no commit fits is recorded and delivered when there is space again, once."""
     with pair.here.daemon() as process:
-        until("the job runs", lambda: pair.here.json("status")["running"])
+        until("the job runs", held.gate.somebody_waits)
         limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (FULL, resource.RLIM_INFINITY))
         held.gate.tear_down()
         until("that it isn't ready", lambda: get(pair.here, "/-/ready") == 503)
@@ -129,11 +129,11 @@ def test_a_copied_state_runs_and_delivers_nothing(pair: Pair, over: Over) -> Non
     clone = Machine(pair.folder / "clone" / "state", dict(pair.here.settings))
     shutil.copytree(pair.here.state, clone.state, ignore=shutil.ignore_patterns("*.sock"))
     with clone.daemon():
-        status = clone.json("status")
+        status = clone.status()
         second = over.ask(place)
         with pair.here.daemon():
             until("the result is there", lambda: over.job(second)["ready"])
-        [told] = clone.json("status")["remotes"]
+        [told] = clone.status()["remotes"]
     assert "was copied or restored" in status["paused"]["why"]
     assert told["delivered"] == 0
     assert sorted(row["id"] for row in over.jobs()) == [first, second]
@@ -155,7 +155,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_spoken_to(pair: Pair, tmp_
             job = over.ask(over.connection())
             stack.enter_context(pair.here.daemon())
             until("it is missed", lambda: '"remote_is_away"' in pair.log())
-            [told] = pair.here.json("status")["remotes"]
+            [told] = pair.here.status()["remotes"]
             assert "certificate" in told["away"]
             assert not over.job(job)["ready"]
         show(good.certificate, good.key)
