@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.servers.waiting import PATIENCE, until
 
-AFTER_DEATH = 10.0
+AFTER_DEATH = 2.0
 """Seconds that a worker may outlive its daemon."""
 
 
