@@ -52,10 +52,10 @@ def tell(c: sa.Connection, connection_id: int) -> None:
         group_id = _group(c, value)
         if group_id is None or (name.strip(), group_id) in pairs:
             told[name] = value
-    named = {name.strip() for name in told}
+    names = {name.strip() for name in told}
     for row in rows:
-        if row.ldap_group not in named:  # of several groups for one name the parameter has room for the first
-            named.add(row.ldap_group)
+        if row.ldap_group not in names:  # of several groups for one name the parameter has room for the first
+            names.add(row.ldap_group)
             told[row.ldap_group] = row.group
     _write(c, connection_id, params, told)
 
