@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from runner.model.jobs import Kind
 from runner.store import group_mappings, groups
 from runner.store.schema import connections
-from runner.store.values import from_json, to_json
+from runner.store.values import from_json, to_json, to_micros
 
 PARAM = "group_mapping"
 
@@ -38,7 +38,7 @@ def take(
             group_mappings.create(c, connection_id, ldap_group=ldap_group, group_id=group_id, now=now)
 
 
-def tell(c: sa.Connection, connection_id: int) -> None:
+def tell(c: sa.Connection, connection_id: int, *, now: datetime) -> None:
     """Have a connection's parameter say what its rows say, if it has one."""
     params = from_json(
         c.execute(sa.select(connections.c.params).where(connections.c.id == connection_id)).scalar_one()
@@ -57,7 +57,7 @@ def tell(c: sa.Connection, connection_id: int) -> None:
         if row.ldap_group not in names:  # of several groups for one name the parameter has room for the first
             names.add(row.ldap_group)
             told[row.ldap_group] = row.group
-    _write(c, connection_id, params, told)
+    _write(c, connection_id, params, told, now)
 
 
 def named(c: sa.Connection, name: str, *, before: str | None = None, now: datetime) -> None:
@@ -77,7 +77,7 @@ def named(c: sa.Connection, name: str, *, before: str | None = None, now: dateti
                 each: name if str(value).casefold() == before.casefold() else value
                 for each, value in _inline(params).items()
             }
-            _write(c, row.id, params, told)
+            _write(c, row.id, params, told, now)
             params[PARAM] = told
         take(c, row.id, params, now=now)
 
@@ -107,7 +107,10 @@ def _by_number(c: sa.Connection, digits: str) -> int | None:
     return next(iter(groups.existing(c, [int(digits)])), None) if fits else None
 
 
-def _write(c: sa.Connection, connection_id: int, params: dict[str, Any], told: dict[str, Any]) -> None:
+def _write(
+    c: sa.Connection, connection_id: int, params: dict[str, Any], told: dict[str, Any], now: datetime
+) -> None:
     if told != _inline(params):
-        written = to_json({**params, PARAM: told})
-        c.execute(sa.update(connections).where(connections.c.id == connection_id).values(params=written))
+        # Its time too, so that whoever changes the connection at this moment looks at it again.
+        values = {"params": to_json({**params, PARAM: told}), "updated": to_micros(now)}
+        c.execute(sa.update(connections).where(connections.c.id == connection_id).values(values))

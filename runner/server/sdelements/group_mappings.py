@@ -148,7 +148,7 @@ async def create_mapping(request: Request) -> Response:
         connection_id = _change(c, caller, request)
         given = _read(c, body, connection_id)
         made = store.create(c, connection_id, ldap_group=given.ldap_group, group_id=given.group_id, now=now)
-        inline_mappings.tell(c, connection_id)
+        inline_mappings.tell(c, connection_id, now=now)
         found = store.get(c, connection_id, made)
         assert found is not None  # it was written in this transaction
         return _shown(found)
@@ -165,7 +165,7 @@ async def put_mapping(request: Request) -> Response:
         connection_id = _change(c, caller, request)
         given = _read(c, body, connection_id, but=there.id)
         store.change(c, there.id, ldap_group=given.ldap_group, group_id=given.group_id, now=now)
-        inline_mappings.tell(c, connection_id)
+        inline_mappings.tell(c, connection_id, now=now)
         return _shown(_find(c, caller, request))
 
     return reply(await writing(request, change))
@@ -173,11 +173,12 @@ async def put_mapping(request: Request) -> Response:
 
 async def delete_mapping(request: Request) -> Response:
     """Remove a mapping."""
+    now = services_of(request).clock()
 
     def delete(c: sa.Connection, caller: Caller) -> None:
         connection_id = _change(c, caller, request)
         store.delete(c, _find(c, caller, request).id)
-        inline_mappings.tell(c, connection_id)
+        inline_mappings.tell(c, connection_id, now=now)
 
     await writing(request, delete)
     return Response(status_code=204)
