@@ -188,8 +188,8 @@ def whole(value: Any) -> int | None:
 
 
 def integer(value: Any, name: str) -> int:
-    """A whole number that stands alone, as in a nested object; ``Invalid`` by its name if it isn't one."""
-    found = whole(value)
+    """A whole number that stands alone, as in a nested object; ``Invalid`` if it isn't one, or is text."""
+    found = None if isinstance(value, str) else whole(value)
     if found is None:
         raise Invalid({name: [INTEGER]})
     return found

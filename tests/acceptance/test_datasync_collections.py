@@ -1,10 +1,8 @@
 """Collections: the documented requests, runs one job after the other, and daemons that die in between."""
 
-import contextlib
 import itertools
 import json
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import sqlalchemy as sa
 
 from runner.model.jobs import Outcome
 from runner.store import job_collections as store
-from runner.store.database import Database, open_database
 from runner.store.schema import jobs as jobs_table
 from tests.integration.datasync.original import Original
 from tests.integration.datasync.slapd_place import Place, job
@@ -220,9 +217,12 @@ def test_wrong_requests_are_named_in_the_envelope(place: Place) -> None:
         absent = collection(job("One", "Staff", 1), id=7)
         assert client.call("PATCH", MANY, absent, status=404)["status"] == 1
         assert client.call("POST", f"{MANY}/7/Run", {}, status=404)["status"] == 1
-        for number in ("seven", 7.5, True, 2**70):
+        for number in ("seven", "7", 7.5, True, 2**70):
             wrong = client.call("PATCH", MANY, collection(job("One", "Staff", 1), id=number), status=400)
             assert list(wrong["exceptionMessagesAttributeWise"]) == ["jobCollectionInfo.id"]
+        for other in ("seven", "7", "", 7.5, False, 2**70):
+            wrong = client.call("GET", f"{MANY}/Details", {"jobCollectionId": other}, status=400)
+            assert list(wrong["exceptionMessagesAttributeWise"]) == ["jobCollectionId"]
 
 
 @pytest.mark.parametrize("point", ["commit", "committed"])
@@ -236,7 +236,7 @@ def test_killed_at_its_commits_a_run_goes_on(place: Place, slapd_server: SlapdSe
     killed, jobs = 0, 0
     for count in itertools.count(random.randint(1, EACH), EACH):  # noqa: S311 - no secret
         slapd_server.reset()
-        with _store(place) as database:
+        with place.machine.store() as database:
             with database.read() as c:
                 held = store.get(c, number)
             assert held is not None
@@ -247,7 +247,7 @@ def test_killed_at_its_commits_a_run_goes_on(place: Place, slapd_server: SlapdSe
             killed += 1
             done = place.machine.type("run", "--once", *place.flags)
             assert done.returncode == 0, done.stdout + done.stderr
-        with _store(place) as database, database.read() as c:
+        with place.machine.store() as database, database.read() as c:
             (run,) = store.runs(c, number, limit=1)
             jobs = c.scalars(sa.select(sa.func.count()).select_from(jobs_table)).one()
         assert run.outcome is Outcome.SUCCEEDED, run.message
@@ -257,10 +257,3 @@ def test_killed_at_its_commits_a_run_goes_on(place: Place, slapd_server: SlapdSe
             break
     assert killed > 1
     assert jobs == 2 * (killed + 1)
-
-
-@contextlib.contextmanager
-def _store(place: Place) -> Iterator[Database]:
-    """The store, while no daemon runs."""
-    with contextlib.closing(open_database(f"sqlite:///{place.machine.state / 'runner.db'}")) as database:
-        yield database

@@ -242,7 +242,8 @@ async def list_members(request: Request) -> Response:
     def work(c: sa.Connection, caller: Caller) -> tuple[list[dict[str, Any]], int]:
         jobs.may_see(caller)
         values = body.object()
-        number = integer(values.get("jobCollectionId") or 0, "jobCollectionId")
+        given = values.get("jobCollectionId")
+        number = 0 if given is None else integer(given, "jobCollectionId")
         asked = Asked.read(values)
         chosen = [find(c, number)] if number else store.every(c)
         found = asked.chosen([info for held in chosen for info in _infos(_jobs(c, held))], ordered=True)
