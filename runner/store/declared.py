@@ -160,12 +160,10 @@ def _map_groups(c: sa.Connection, connection_id: int, wish: Wish, now: datetime)
     wanted = set()
     for ldap_group, name in wish.group_mappings:
         group = groups.by_name(c, name)
+        group_id = groups.create(c, name=name, now=now) if group is None else group.id
         if group is None:
-            groups.create(c, name=name, now=now)
             inline_mappings.named(c, name, now=now)
-            group = groups.by_name(c, name)
-        assert group is not None  # it was made just now
-        wanted.add((ldap_group, group.id))
+        wanted.add((ldap_group, group_id))
     wanted |= inline_mappings.wanted(c, wish.columns["params"])
     there = {(one.ldap_group, one.group_id): one.id for one in group_mappings.of_connection(c, connection_id)}
     for pair in there.keys() - wanted:

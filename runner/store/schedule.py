@@ -106,7 +106,7 @@ def _rows(c: sa.Connection, query: Prepared, **values: int) -> list[Row]:
 
 _any_due = Prepared(
     sa.select(connections.c.id)
-    .where(connections.c.next_run.is_not(None), connections.c.next_run <= sa.bindparam("b_now"))
+    .where(connections.c.next_run.is_not(None), connections.c.next_run <= _now)
     .limit(1)
 )
 _any_unscheduled = Prepared(sa.select(connections.c.id).where(UNSCHEDULED).limit(1))
