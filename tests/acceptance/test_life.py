@@ -1,6 +1,5 @@
 """The daemon's life: signals, exit codes, reload, systemd, pauses, retries. Real processes, real signals."""
 
-import contextlib
 import json
 import os
 import signal
@@ -17,7 +16,6 @@ import sqlalchemy as sa
 from runner.daemon import Daemon
 from runner.errors import RunnerError
 from runner.settings import Settings
-from runner.store.database import open_database
 from runner.store.schema import connections
 from tests.servers.machine import COMMAND, Machine
 from tests.servers.processes import assert_none_left
@@ -493,7 +491,7 @@ def test_a_due_connection_runs_by_itself(house: House) -> None:
             client._send("PATCH", path, json={"schedule": "often"})
         with pytest.raises(RunnerError, match="time zone"):
             client._send("PATCH", path, json={"timezone": "Mars"})
-    with contextlib.closing(open_database(f"sqlite:///{house.machine.state / 'runner.db'}")) as database:
+    with house.machine.store() as database:
         missed = sa.update(connections).values(next_run=connections.c.next_run - 5 * 86_400_000_000)
         database.write(lambda c: c.execute(missed))
     with house.daemon():

@@ -14,8 +14,7 @@ from runner.errors import StoreAway, StoreError, StoreFull
 from runner.store.database import GROUP, Database, SQLite, open_database, translate
 from runner.store.prepared import Prepared
 from runner.store.schema import facts
-
-PATIENCE = 120  # seconds until something is surely broken, on a busy machine too
+from tests.servers.waiting import PATIENCE
 
 
 def put(c: sa.Connection, name: str, value: str = "") -> str:

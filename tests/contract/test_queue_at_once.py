@@ -17,11 +17,11 @@ from runner.model.jobs import Job, Kind, Outcome, State
 from runner.store import claims, queue, rescue
 from runner.store.schema import jobs
 from tests.contract.desk import NOW, Desk, at
+from tests.servers.waiting import PATIENCE
 
 HANDS = 8
 ROUNDS = 20
 DEEDS = 12  # of each hand in a round
-PATIENCE = 120  # seconds until something is surely broken, on a busy machine too
 MAX_DEATHS = 2
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from runner.cli.client import Client
 from runner.cli.listings import STATUS, pick
 from runner.cli.sockets import connect
-from runner.store.database import open_database
+from runner.store.database import Database, open_database
 from runner.store.schema import connections
 from tests.servers.waiting import PATIENCE
 
@@ -101,9 +101,15 @@ class Machine:
             assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
             time.sleep(0.02)
 
+    @contextlib.contextmanager
+    def store(self) -> Iterator[Database]:
+        """What it keeps. A daemon may run as long as this only reads, or writes what no daemon would."""
+        with contextlib.closing(open_database(f"sqlite:///{self.state / 'runner.db'}")) as database:
+            yield database
+
     def miss_a_slot(self) -> None:
         """Let all next runs lie two hours back, as when nothing ran for a while. No daemon may run."""
-        with contextlib.closing(open_database(f"sqlite:///{self.state / 'runner.db'}")) as database:
+        with self.store() as database:
             missed = sa.update(connections).values(next_run=connections.c.next_run - 2 * 3_600_000_000)
             database.write(lambda c: c.execute(missed))
 

@@ -72,6 +72,12 @@ class Over:
         return found
 
 
+def undelivered(machine: Machine) -> int:
+    """Results that its remote server doesn't have yet."""
+    found: int = machine.status()["remotes"][0]["undelivered"]
+    return found
+
+
 class Pair:
     """The two machines in one folder. ``through`` stands in for the server's own address."""
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.servers.bad_network import BadNetwork
-from tests.servers.pair import Over, Pair
+from tests.servers.pair import Over, Pair, undelivered
 from tests.servers.processes import is_open
 from tests.servers.waiting import until
 
@@ -185,7 +185,7 @@ def test_reconcile_tells_what_is_ours_and_what_isn_t(pair: Pair, over: Over) -> 
     job = over.ask(connection)
     with pair.here.daemon():
         until("the result is there", lambda: over.job(job)["ready"])
-        until("it is recorded here", lambda: not pair.here.status()["remotes"][0]["undelivered"])
+        until("it is recorded here", lambda: not undelivered(pair.here))
         other = {"automatic": True, "succeeded": False, "result_message": "The other agent was here."}
         row = over.call("POST", "jobs/alm/", json={"connection": connection, **other})["id"]
         done = pair.here.type("reconcile", "sde", "--json")

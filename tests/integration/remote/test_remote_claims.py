@@ -1,18 +1,15 @@
 """Two daemons share one server's jobs, by claims."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from runner.store import facts, intake
-from runner.store.database import Database, open_database
 from runner.store.schema import jobs
 from tests.servers.lives import alive, ends_told, kill
 from tests.servers.machine import Machine
-from tests.servers.pair import Over, Pair
+from tests.servers.pair import Over, Pair, undelivered
 from tests.servers.processes import is_open
 from tests.servers.waiting import until
 
@@ -45,16 +42,9 @@ def runs(beds: dict[int, Path]) -> int:
     return sum(len(bed.read_text().split()) for bed in beds.values())
 
 
-@contextlib.contextmanager
-def store_of(machine: Machine) -> Iterator[Database]:
-    """Give what the machine keeps."""
-    with contextlib.closing(open_database(f"sqlite:///{machine.state / 'runner.db'}")) as store:
-        yield store
-
-
 def held_by(agent: Machine) -> sa.ColumnElement[bool]:
     """Say of a server's job that this machine holds it."""
-    with store_of(agent) as store, store.read() as c:
+    with agent.store() as store, store.read() as c:
         name = facts.get(c, intake.AGENT)
     assert name
     return jobs.c.owner.endswith(name) & (jobs.c.state == "running")
@@ -63,7 +53,7 @@ def held_by(agent: Machine) -> sa.ColumnElement[bool]:
 def until_it_holds_one(server: Machine, agent: Machine) -> None:
     """Wait for a job that the server gave to this machine."""
     which = sa.select(jobs.c.id).where(held_by(agent))
-    with store_of(server) as store:
+    with server.store() as store:
 
         def holds_one() -> bool:
             with store.read() as c:
@@ -75,7 +65,7 @@ def until_it_holds_one(server: Machine, agent: Machine) -> None:
 def let_leases_end(server: Machine, dead: Machine) -> None:
     """Have as much time gone by on the server as an agent may be silent that is dead."""
     silent = sa.update(jobs).where(held_by(dead)).values(lease_until=1)
-    with store_of(server) as store:
+    with server.store() as store:
         store.write(lambda c: c.execute(silent))
 
 
@@ -151,9 +141,3 @@ def told(machine: Machine) -> int:
 def asks(machine: Machine) -> bool:
     """Whether it has asked the server for jobs."""
     return machine.status()["remotes"][0]["last_poll"] is not None
-
-
-def undelivered(machine: Machine) -> int:
-    """Results that the server doesn't have yet."""
-    found: int = machine.status()["remotes"][0]["undelivered"]
-    return found

@@ -14,7 +14,7 @@ import pytest
 
 from tests.servers.bad_network import FAULTS, BadNetwork
 from tests.servers.lives import alive, ends_told, kill
-from tests.servers.pair import Over, Pair
+from tests.servers.pair import Over, Pair, undelivered
 from tests.servers.waiting import until
 
 JOBS = 3  # under each fault
@@ -168,7 +168,7 @@ def work_off(pair: Pair, *, jobs: int, kills: int, seed: int) -> None:
             lives[name] = stack.enter_context(alive(pair.there if name == "there" else pair.here))
             until("the API answers", over.answers)
         until("all results", lambda: done(over) >= jobs, seconds=300)
-        until("nothing waits", lambda: not pair.here.status()["remotes"][0]["undelivered"])
+        until("nothing waits", lambda: not undelivered(pair.here))
         rows = over.jobs()
     assert sorted(row["id"] for row in rows) == sorted(asked)
     assert Counter((row["ready"], row["succeeded"], row["result_message"]) for row in rows) == {

@@ -14,7 +14,7 @@ from tests.servers.certificates import issue
 from tests.servers.gate import Gate
 from tests.servers.lives import KILLED, ends_told, get, live
 from tests.servers.machine import Machine
-from tests.servers.pair import Over, Pair
+from tests.servers.pair import Over, Pair, undelivered
 from tests.servers.waiting import until
 
 FULL = 4096
@@ -51,12 +51,6 @@ def held(pair: Pair, over: Over) -> Iterator[Held]:
     gate.tear_down()
 
 
-def undelivered(pair: Pair) -> int:
-    """Results that the server doesn't have yet."""
-    found: int = pair.here.status()["remotes"][0]["undelivered"]
-    return found
-
-
 def test_a_job_that_the_server_reaped_keeps_both_results(pair: Pair, over: Over, held: Held) -> None:
     """A server that gives up a job while it runs here has its own result, and ours beside it, once."""
     pair.set(take="inaccessible")  # what was claimed isn't ended by anybody else's result
@@ -67,7 +61,7 @@ def test_a_job_that_the_server_reaped_keeps_both_results(pair: Pair, over: Over,
         over.call("POST", "jobs/alm/", json={**own, **reaped})
         held.gate.tear_down()
         until("our result is there", lambda: len(over.jobs()) == 2)
-        until("nothing waits", lambda: not undelivered(pair))
+        until("nothing waits", lambda: not undelivered(pair.here))
         rows = over.jobs()
     assert sorted((row["id"] == held.job, row["ready"], row["succeeded"]) for row in rows) == [
         (False, True, True),
@@ -86,7 +80,7 @@ def test_a_full_disk_here_delays_the_result(pair: Pair, over: Over, held: Held) 
         assert not over.job(held.job)["ready"]
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
         until("the result is there", lambda: over.job(held.job)["ready"])
-        until("nothing waits", lambda: not undelivered(pair))
+        until("nothing waits", lambda: not undelivered(pair.here))
     assert [(row["id"], row["succeeded"]) for row in over.jobs()] == [(held.job, True)]
     assert held.writes() == 1
 
@@ -125,7 +119,7 @@ def test_a_copied_state_runs_and_delivers_nothing(pair: Pair, over: Over) -> Non
     first = over.ask(place)
     with pair.here.daemon():
         until("the result is there", lambda: over.job(first)["ready"])
-        until("nothing waits", lambda: not undelivered(pair))
+        until("nothing waits", lambda: not undelivered(pair.here))
     clone = Machine(pair.folder / "clone" / "state", dict(pair.here.settings))
     shutil.copytree(pair.here.state, clone.state, ignore=shutil.ignore_patterns("*.sock"))
     with clone.daemon():
