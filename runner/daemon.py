@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import structlog
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from runner import faultpoint, log, sample
 from runner.engine import declared
@@ -218,7 +218,7 @@ class Daemon:
         self._stack.close()
         self._log.info("daemon_stopped")
 
-    def _further(self, services: Services) -> list[tuple[str, str, FastAPI]]:
+    def _further(self, services: Services) -> list[tuple[str, str, Starlette]]:
         """The listener of the metrics, if they have one of their own."""
         listen = self.settings.metrics.listen
         if not (self._listens and listen):

@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner import __version__
 from runner.errors import Refused, RunnerError
@@ -27,18 +28,10 @@ from runner.server.throttle import Throttle
 from runner.server.unit import reading
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services) -> Starlette:
     """Build the application. It holds no thread and opens nothing."""
     register_convertors()
-    app = FastAPI(
-        title="Integration runner",
-        version=__version__,
-        openapi_url=None,  # the description wants a token, like all but the health checks
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    app.state.services = services
+    app = _bare(services)
     app.state.systems_known = False
     app.state.throttle = Throttle()
     app.state.counts = Counts()
@@ -48,13 +41,21 @@ def create_app(services: Services) -> FastAPI:
     groupid.add_groupid_routes(app.router)
     securitycenter.add_routes(app.router)
     _add_operations(app.router)
-    app.add_middleware(Guard)
     app.add_exception_handler(RunnerError, _on_error)
+    return app
+
+
+def _bare(services: Services) -> Starlette:
+    """An application without routes."""
+    app = Starlette()
+    app.router.redirect_slashes = False  # the guard completes paths
+    app.state.services = services
+    app.add_middleware(Guard)
     app.add_exception_handler(HTTPException, _on_http_error)
     return app
 
 
-def _add_operations(router: APIRouter) -> None:
+def _add_operations(router: Router) -> None:
     add(router, "GET", "/-/healthy", health.healthy, Operation(summary="Is it alive", answer="Health"))
     add(router, "GET", "/-/ready", health.ready, Operation(summary="Does it take jobs", answer="Health"))
     told = Operation(summary="Tell the metrics", produces="text/plain", extension=True)
@@ -65,30 +66,26 @@ def _add_operations(router: APIRouter) -> None:
     add(router, "GET", "/api/openapi.json", show_description, described)
 
 
-def create_metrics_app(services: Services) -> FastAPI:
+def create_metrics_app(services: Services) -> Starlette:
     """Build the application of ``[metrics] listen``: what is open to whoever watches, and nothing else."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.services = services
+    app = _bare(services)
     add(app.router, "GET", "/metrics", measures.show_open_metrics, Operation(summary="Tell the metrics"))
     for path, handler in (("/-/healthy", health.healthy), ("/-/ready", health.ready)):
         add(app.router, "GET", path, handler, Operation(summary=path))
-    app.add_middleware(Guard)
-    app.add_exception_handler(HTTPException, _on_http_error)
     return app
 
 
 async def show_description(request: Request) -> Response:
     """Tell the description of the API."""
     await reading(request, lambda _c, _caller: None)
-    app: FastAPI = request.app
+    app: Starlette = request.app
     return Response(json.dumps(description(app)), media_type=TYPE)
 
 
-def description(app: FastAPI) -> dict[str, Any]:
+def description(app: Starlette) -> dict[str, Any]:
     """The description of an application that ``create_app`` made."""
-    if app.openapi_schema is None:
-        app.openapi_schema = describe(app, {**SCHEMAS, **groupid.SCHEMAS, **SECURITYCENTER})
-    return app.openapi_schema
+    schemas = {**SCHEMAS, **groupid.SCHEMAS, **SECURITYCENTER}
+    return describe(app.routes, schemas, title="Integration runner", version=__version__)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -1,18 +1,17 @@
 """The description of the API: routes carry theirs, for their handlers take a bare request.
 
-Handlers read and write JSON by hand, which is several times as fast as models; so what
-FastAPI would derive from models is said here.
+Handlers read and write JSON by hand, which is several times as fast as models; so what a
+framework would derive from models is said here. It is spelled out when somebody asks for it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, Router
 
 from runner.model.changes import ChangeState, Op
 from runner.model.jobs import Kind
@@ -101,28 +100,38 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def add(router: APIRouter, method: str, path: str, handler: Handler, operation: Operation) -> None:
+class Described(Route):
+    """A route with its description. It takes one method, and no HEAD beside GET."""
+
+    def __init__(self, method: str, path: str, handler: Handler, operation: Operation) -> None:
+        super().__init__(path, handler, methods=[method])
+        self.methods = {method}
+        self.method = method
+        self.operation = operation
+
+
+def add(router: Router, method: str, path: str, handler: Handler, operation: Operation) -> None:
     """Add a route with its description."""
-    extra: Schema = {"parameters": [*_path_parameters(path), *_query_parameters(operation)]}
+    router.routes.append(Described(method, path, handler, operation))
+
+
+def _operation(route: Described) -> Schema:
+    """What the description says of one route."""
+    operation = route.operation
+    found: Schema = {
+        "summary": operation.summary,
+        "description": operation.summary,
+        "operationId": _operation_id(route.method, route.path),
+        "responses": _responses(operation),
+        "parameters": [*_path_parameters(route.path), *_query_parameters(operation)],
+    }
     if operation.body is not None:
         schema = ref(operation.body) if operation.media != "text/csv" else {"type": "string"}
         content = {operation.media: {"schema": schema}}
-        extra["requestBody"] = {"required": True, "content": content}
+        found["requestBody"] = {"required": True, "content": content}
     if operation.extension:
-        extra["x-extension"] = True
-    router.add_api_route(
-        path,
-        handler,
-        methods=[method],
-        summary=operation.summary,
-        description=operation.summary,
-        operation_id=_operation_id(method, path),
-        response_class=Response,
-        response_model=None,
-        status_code=operation.status,
-        responses=_responses(operation),
-        openapi_extra=extra,
-    )
+        found["x-extension"] = True
+    return found
 
 
 def _operation_id(method: str, path: str) -> str:
@@ -130,7 +139,7 @@ def _operation_id(method: str, path: str) -> str:
     return "_".join([method.lower(), *words]).replace("-", "_")
 
 
-def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
+def _responses(operation: Operation) -> dict[str, Schema]:
     good: dict[str, Any] = {"description": operation.summary}
     if operation.answer is not None:
         schema = ref(operation.answer)
@@ -151,14 +160,14 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
         # Events are told apart by who reads them; each one's data is JSON.
         events = operation.produces == "text/event-stream"
         good["content"] = {operation.produces: {"schema": {} if events else {"type": "string"}}}
-    found: dict[int | str, dict[str, Any]] = {operation.status: good}
+    found = {str(operation.status): good}
     if operation.accepted:
-        found[202] = good
+        found["202"] = good
     errors = {**_ERRORS, **dict.fromkeys(operation.also, "Error")}
     if operation.envelope is not None:
         errors = dict.fromkeys((*_ERRORS, 413, 415, *operation.also), operation.envelope)
     for status, name in errors.items():
-        found[status] = {
+        found[str(status)] = {
             "description": "An error",
             "content": {"application/json": {"schema": ref(name)}},
         }
@@ -237,18 +246,23 @@ QUERY: Mapping[str, Schema] = {
 }
 
 
-def describe(app: FastAPI, schemas: Mapping[str, Schema]) -> Schema:
+def describe(
+    routes: Iterable[BaseRoute], schemas: Mapping[str, Schema], *, title: str, version: str
+) -> Schema:
     """The whole description, with the named schemas that the routes refer to."""
-    found = get_openapi(
-        title="Integration runner",
-        version=app.version,
-        summary="The SD Elements API's jobs and what belongs to them. Extensions carry x-extension.",
-        routes=app.routes,
-    )
-    components = found.setdefault("components", {})
-    components["schemas"] = dict(schemas)
-    components["securitySchemes"] = {
-        "token": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Token <token>"}
+    paths: dict[str, Schema] = {}
+    for route in routes:
+        if isinstance(route, Described):
+            paths.setdefault(route.path_format, {})[route.method.lower()] = _operation(route)
+    token = {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Token <token>"}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": title,
+            "version": version,
+            "summary": "The SD Elements API's jobs and what belongs to them. Extensions carry x-extension.",
+        },
+        "paths": paths,
+        "components": {"schemas": dict(schemas), "securitySchemes": {"token": token}},
+        "security": [{"token": []}],
     }
-    found["security"] = [{"token": []}]
-    return found

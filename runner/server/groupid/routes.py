@@ -1,6 +1,6 @@
 """The dialect's addresses. What isn't in the original is marked as an extension."""
 
-from fastapi import APIRouter
+from starlette.routing import Router
 
 from runner.server.groupid import job_collections, jobs, tokens
 from runner.server.openapi import Operation, Schema, add, ref
@@ -29,7 +29,7 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 
-def add_groupid_routes(router: APIRouter) -> None:
+def add_groupid_routes(router: Router) -> None:
     """Add all addresses."""
     one = f"{ROOT}/{{job_id:number}}/"
     many = f"{ROOT}/Collections/"

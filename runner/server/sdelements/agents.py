@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.errors import Reason
 from runner.log import redactor
@@ -42,7 +42,7 @@ _LONGEST_NAME = 64  # characters of an agent's name
 _MORE = frozenset({"kind", "uuid", "only", "state", "attempt", "cancel_requested", "created"})
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses that agents use below ``root``."""
     post = partial(add, router, "POST")
     one = f"{root}/jobs/{{kind:kind}}/{{job_id:number}}/"

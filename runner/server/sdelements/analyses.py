@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.findings.mapping import Confidence
 from runner.findings.status import Behaviour, standing, verdict
@@ -40,7 +40,7 @@ _MAY_SET = {
 """What a task's status may become by what was found: a failed task is never done."""
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses where analyses come in, below a project's ``root``."""
     sessions, of_task = f"{root}/analysis-sessions/", f"{root}/tasks/{{task_id}}/analysis-notes/"
     begun = Op(

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.errors import Refused
 from runner.model.people import address_key
@@ -57,7 +57,7 @@ class _Ready(NamedTuple):
     groups: set[int]
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the address below ``root``."""
     many = Op(
         summary="Add users from a CSV; without commit=true it is only looked at",

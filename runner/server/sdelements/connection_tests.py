@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.engine import declared
 from runner.engine.catalogue import System
@@ -30,7 +30,7 @@ from runner.store.connections import Entry
 from runner.store.vault import Vault
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses of tests below ``root``."""
     path = f"{root}/connections/{{kind:kind}}"
     post, also = partial(add, router, "POST"), (413, 415)

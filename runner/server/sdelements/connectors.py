@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.engine.catalogue import System, is_secret
 from runner.errors import Refused
@@ -30,7 +30,7 @@ from runner.store.connectors import Connector
 from runner.store.pages import Cut
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses of connectors below ``root``."""
     path = f"{root}/connectors/{{kind:kind}}/"
     one = f"{path}{{connector_id:number}}/"

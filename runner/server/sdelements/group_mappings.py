@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.model.jobs import Kind
 from runner.server.auth import Caller
@@ -29,7 +29,7 @@ from runner.store.pages import Cut
 NEED = Scope.EDIT_LDAP
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses of mappings below ``root``."""
     path = f"{root}/connections/ldap/{{connection_id:number}}/group-mappings/"
     one = f"{path}{{mapping_id:number}}/"

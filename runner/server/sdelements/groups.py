@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.model.people import address_key
 from runner.server.auth import Caller
@@ -29,7 +29,7 @@ from runner.store.pages import Cut
 FILTERS = ("name", "search")
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses of groups below ``root``."""
     get, one = partial(add, router, "GET"), f"{root}/groups/{{group_id:group}}/"
     query = (*FILTERS, "include")

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.routing import Router
 
 from runner.errors import Refused
 from runner.server.auth import Caller
@@ -35,7 +35,7 @@ _KEEP_ALIVE = 15.0  # seconds of silence after which a comment is sent, for prox
 MEDIA = "text/event-stream"
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses below ``root``."""
     get, one = partial(add, router, "GET"), f"{root}/{{kind:kind}}/{{job_id:number}}/"
     lines = Op(summary="Show what a run wrote to its log", answer="LogLine", listing=True, extension=True)

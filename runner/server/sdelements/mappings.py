@@ -1,9 +1,9 @@
 """A scanner connection's own mapping, as CSV, and what its runs found."""
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.errors import Refused
 from runner.findings.mapping_table import LARGEST, read_mapping, write_rows
@@ -25,7 +25,7 @@ from runner.store.pages import Cut
 CSV = "text/csv"
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses of mappings and findings below ``root``."""
     path = f"{root}/connections/analysis/{{connection_id:number}}/mapping/"
     add(router, "GET", path, show_mapping, Op(summary="Show a connection's mapping", produces=CSV))

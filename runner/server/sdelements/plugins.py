@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.engine.catalogue import System
 from runner.server.openapi import Operation as Op
@@ -21,7 +21,7 @@ _SCOPES = ["system", "project"]
 """Where a parameter may be given: at the organisation's connector, or at a project's connection."""
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses of plug-ins below ``root``."""
     get = partial(add, router, "GET")
     of_kind = Op(summary="List the connectors of a kind as forms", answer="Plugin", listing=True, paged=False)

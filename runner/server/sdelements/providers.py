@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.engine import providers
 from runner.errors import Refused
@@ -35,7 +35,7 @@ _NO_NAME = (
 Shown = dict[str, Any]
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses of providers below ``root``."""
     path = f"{root}/providers/"
     listed = Op(summary="List what datasync jobs may name", answer="Provider", listing=True, extension=True)

@@ -3,9 +3,9 @@
 from functools import partial
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.server.auth import Caller
 from runner.server.body import read_body
@@ -25,7 +25,7 @@ from runner.store.pages import Cut
 from runner.store.remote_agents import RemoteAgent
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses of agents below ``root``."""
     path = f"{root}/remote-agent/"
     one = f"{path}{{agent_id:number}}/"

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from fastapi import APIRouter
+from starlette.routing import Router
 
 from runner.server.openapi import Operation as Op
 from runner.server.openapi import add
@@ -41,7 +41,7 @@ from runner.server.sdelements.analysis_file import post_file
 ROOT = "/api/v2"
 
 
-def add_routes(router: APIRouter) -> None:
+def add_routes(router: Router) -> None:
     """Add all addresses, the busiest first: they are tried in this order."""
     _add_jobs(router, f"{ROOT}/jobs")
     _add_jobs(router, f"{ROOT}/projects/{{project_id:number}}/jobs")
@@ -67,7 +67,7 @@ def add_routes(router: APIRouter) -> None:
     _add_administration(router)
 
 
-def _add_jobs(router: APIRouter, root: str) -> None:
+def _add_jobs(router: Router, root: str) -> None:
     get, post = partial(add, router, "GET"), partial(add, router, "POST")
     query = (*jobs.FILTERS, "include", "expand")
     shown = ("include", "expand")
@@ -131,7 +131,7 @@ def _add_jobs(router: APIRouter, root: str) -> None:
     )
 
 
-def _add_journal(router: APIRouter) -> None:
+def _add_journal(router: Router) -> None:
     listed = Op(
         summary="List the changes of all jobs, the newest first, or export them",
         answer="JournalEntry",
@@ -143,7 +143,7 @@ def _add_journal(router: APIRouter) -> None:
     add(router, "GET", f"{ROOT}/changes/", journal.list_all_changes, listed)
 
 
-def _add_file_import(router: APIRouter) -> None:
+def _add_file_import(router: Router) -> None:
     add(
         router,
         "POST",
@@ -160,7 +160,7 @@ def _add_file_import(router: APIRouter) -> None:
     )
 
 
-def _add_connections(router: APIRouter) -> None:
+def _add_connections(router: Router) -> None:
     get, root = partial(add, router, "GET"), f"{ROOT}/connections"
     one = f"{root}/{{kind:kind}}/{{connection_id:number}}/"
     query = (*connections.FILTERS, "include")
@@ -193,7 +193,7 @@ def _add_connections(router: APIRouter) -> None:
     add(router, "DELETE", one, connection_changes.delete_connection, gone)
 
 
-def _add_places(router: APIRouter) -> None:
+def _add_places(router: Router) -> None:
     get, post = partial(add, router, "GET"), partial(add, router, "POST")
     for path, key, answer, listed, shown, made, changed, gone, filters in (
         (
@@ -258,7 +258,7 @@ def _add_places(router: APIRouter) -> None:
         add(router, "DELETE", one, gone, removed)
 
 
-def _add_tasks(router: APIRouter, root: str) -> None:
+def _add_tasks(router: Router, root: str) -> None:
     get = partial(add, router, "GET")
     one = f"{root}/tasks/{{task_id}}/"
     get(
@@ -295,7 +295,7 @@ def _add_tasks(router: APIRouter, root: str) -> None:
     )
 
 
-def _add_reference(router: APIRouter) -> None:
+def _add_reference(router: Router) -> None:
     for path, handler, answer, query in (
         ("task-statuses", reference.list_task_statuses, "TaskStatus", ("meaning",)),
         ("verification-statuses", reference.list_verification_statuses, "VerificationStatus", ()),
@@ -308,7 +308,7 @@ def _add_reference(router: APIRouter) -> None:
         add(router, "GET", f"{ROOT}/{path}/", handler, listed)
 
 
-def _add_administration(router: APIRouter) -> None:
+def _add_administration(router: Router) -> None:
     root = f"{ROOT}/tokens/"
     listed = Op(summary="List tokens", answer="Token", listing=True, extension=True)
     add(router, "GET", root, tokens.list_tokens, listed)

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.server.auth import Caller
 from runner.server.body import read_body
@@ -31,7 +31,7 @@ from runner.store.users import Wanted
 FILTERS = ("email", "is_active", "role", "group", "search")
 
 
-def add_routes(router: APIRouter, root: str) -> None:
+def add_routes(router: Router, root: str) -> None:
     """Add the addresses of users below ``root``."""
     get, one = partial(add, router, "GET"), f"{root}/users/{{user_id:number}}/"
     get(f"{root}/users/", list_users, Op(summary="List users", answer="User", listing=True, query=FILTERS))

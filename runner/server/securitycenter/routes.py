@@ -4,9 +4,9 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from runner.errors import Refused, RunnerError
 from runner.server.auth import Caller, Credential, authenticate
@@ -30,7 +30,7 @@ VERSION = "5.13.0"
 """The version of the original whose log-in this is: the first with keys."""
 
 
-def add_routes(router: APIRouter) -> None:
+def add_routes(router: Router) -> None:
     """Add all addresses."""
     get, post = partial(add, router, "GET"), partial(add, router, "POST")
     path, one = f"{ROOT}/ldap", f"{ROOT}/ldap/{{server_id:number}}"

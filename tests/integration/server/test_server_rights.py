@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import requests
-from fastapi.routing import APIRoute
 
 from runner.server.app import create_app
+from runner.server.openapi import Described
 from runner.server.securitycenter.envelope import BAD_PARAMETER
 from runner.store import accounts
 from runner.store.accounts import Role, Scope
@@ -196,7 +196,7 @@ VALUES = {"kind": "alm", "task_id": "T21", "group_id": "G1", "token_id": "999999
 """What stands in a path; any other id is 1."""
 
 
-def _key(route: APIRoute, method: str) -> str:
+def _key(route: Described, method: str) -> str:
     parts = [
         "{" + part.strip("{}").partition(":")[0] + "}" if part.startswith("{") else part
         for part in route.path.split("/")
@@ -276,7 +276,7 @@ def test_no_route_is_without_a_row(server: Running) -> None:
     there = {
         _key(route, method)
         for route in app.router.routes
-        if isinstance(route, APIRoute)
+        if isinstance(route, Described)
         for method in route.methods or ()
     }
     assert there == set(RIGHTS)
