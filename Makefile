@@ -26,6 +26,8 @@ run: $(VENV)/.run ## run the daemon with sample data on 127.0.0.1:8080, imitated
 
 test: $(VENV)/.dev ## run the whole suite; SERVERS=install installs the real servers it needs, SERVERS=skip doesn't
 	tests/servers/install
+	@# Tests start hundreds of processes: each would compile everything for itself where Python writes no bytecode.
+	$(BIN)/python -m compileall -q runner simulators tests
 	$(PYTEST) $(ARGS)
 
 lint: $(VENV)/.dev ## check style, format, types and the floors of imports

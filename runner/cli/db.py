@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runner.cli import loaded
 from runner.cli.command import DONE, AsJson, Config, settled
 from runner.cli.output import facts, note, print_json, say
 from runner.cli.reach import become_owner, find_socket
@@ -199,6 +200,7 @@ def opened(settings: "Settings") -> Iterator["Database"]:
     with StateLock(settings.state_dir):
         try:
             with contextlib.closing(open_database(settings.store_url)) as database:
+                loaded()
                 yield database
         except DBAPIError as error:
             msg = f"The database {display_url(settings)} can't be used: {error.orig}."

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runner.cli import loaded
 from runner.cli.refusals import BadUsage, ServerAway
 from runner.cli.sockets import connect
 from runner.errors import RunnerError
@@ -46,6 +47,13 @@ def reach(where: Where, *, needs_daemon: str = "") -> Iterator["Client"]:
     ``needs_daemon`` says in a sentence what can't be had without one that runs on; then
     ``NoDaemon`` is raised rather than serving from this process.
     """
+    with _reached(where, needs_daemon) as client:
+        loaded()
+        yield client
+
+
+@contextlib.contextmanager
+def _reached(where: Where, needs_daemon: str) -> Iterator["Client"]:
     from runner.cli.client import Client
 
     if where.url is not None:

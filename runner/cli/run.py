@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.cli import loaded
 from runner.cli.command import DONE, FAILED, STOPPED_EARLY, Config, settled
 from runner.cli.follow import read_job
 from runner.cli.jobs import print_jobs
@@ -37,12 +38,13 @@ def run(
     from runner.daemon import Daemon, configure_logging
 
     load = partial(configuration.load, file=config)
-    loaded = configuration.read(file=config)
-    settings = loaded.settings
+    found = configuration.read(file=config)
+    settings = found.settings
     configure_logging(settings)
-    if literals := loaded.literals():
+    if literals := found.literals():
         structlog.get_logger(part="configuration").warning("secrets_stand_in_files", names=literals)
     with Daemon(settings, listen=not once, with_sample=sample, load=load) as daemon:
+        loaded()
         for line in daemon.notes:
             note(line)
         if once:

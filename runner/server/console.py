@@ -5,9 +5,8 @@ a token with the scope ``read`` as the password.
 """
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,6 +24,9 @@ from runner.store.connections import Entry
 from runner.store.listing import JobView, Wanted
 from runner.store.pages import Cut
 from runner.store.values import from_micros
+
+if TYPE_CHECKING:
+    import jinja2
 
 _JOBS, _CONNECTIONS = 25, 200
 """How many of each are shown."""
@@ -64,7 +66,9 @@ async def show_page(request: Request) -> Response:
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def _template() -> "jinja2.Template":
+    import jinja2
+
     loader = jinja2.PackageLoader("runner.server")
     return jinja2.Environment(loader=loader, autoescape=True).get_template("status.html")
 
