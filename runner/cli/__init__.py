@@ -22,5 +22,6 @@ def main() -> int:
 
 def loaded() -> None:
     """Collect garbage from now on: what is there by now is what the command goes on with."""
-    gc.freeze()
-    gc.enable()
+    if not gc.isenabled():  # else somebody else's process runs the command, and has garbage of its own
+        gc.freeze()
+        gc.enable()
