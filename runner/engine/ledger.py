@@ -48,18 +48,15 @@ class Ledger:
         """Keep outcomes for the next commit."""
         self._settled += outcomes
 
-    def flush(self, *, intend: Sequence[int] = ()) -> None:
-        """Commit the outcomes that wait, and what is to be sent next, together."""
+    def intend(self, sequences: Sequence[int]) -> None:
+        """Commit what is sent next."""
+        self.write(lambda c: changes.intend(c, self._job.id, sequences))
+
+    def flush(self) -> None:
+        """Commit the outcomes that wait."""
         settled, self._settled = self._settled, []
-        if not settled and not intend:
-            return
-
-        def write(c: sa.Connection) -> None:
-            self.settle(c, settled)
-            if intend:
-                changes.intend(c, self._job.id, intend)
-
-        self.write(write)
+        if settled:
+            self.write(lambda c: self.settle(c, settled))
 
     def settle(self, c: sa.Connection, outcomes: Sequence[OutcomeRow]) -> None:
         """Record outcomes in the transaction in hand, and with them what things are over there."""

@@ -1,12 +1,13 @@
 """Making a plan that was judged: batch by batch, the destructive last.
 
-A change for the outside is committed as ``intended`` before it is sent. Its outcome is
-committed with the next batch's intention, so that a batch costs one commit.
+A change for the outside is committed as ``intended`` before it is sent. While a batch is made
+over there, what became of the one before is committed here, and the next one is read.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -44,18 +45,17 @@ class Making:
     def make(self, batch_size: int | None) -> None:
         """Make all that is planned; ``batch_size`` is what apply() takes, None = there is none."""
         for destructive in (False, True):
-            after = 0
-            while page := self._page(destructive=destructive, after=after):
-                after = page[-1].sequence
+            pages = _Pages(partial(self._page, destructive=destructive))
+            for page in pages:
                 for target, group in groupby(page, key=attrgetter("target")):
                     if target == Target.PLATFORM:
                         self._ledger.flush()
-                        self._on_platform([changes.stored(row) for row in group])
+                        self._on_platform([changes.planned(row) for row in group])
                     else:
-                        self._outside(list(group), batch_size)
+                        self._outside(list(group), batch_size, meanwhile=pages.read_ahead)
         self._ledger.flush()
 
-    def _page(self, *, destructive: bool, after: int) -> list[Any]:
+    def _page(self, after: int, *, destructive: bool) -> list[Any]:
         with self._around.database.read() as c:
             return changes.page(c, self._job.id, destructive=destructive, after=after, limit=PAGE)
 
@@ -83,7 +83,8 @@ class Making:
         self._keep_assigned(rows, self._ledger.write(write))
 
     def _on_remote(self, remote: Platform, rows: list[StoredChange]) -> None:
-        self._ledger.flush(intend=[row.sequence for row in rows])
+        self._ledger.flush()
+        self._ledger.intend([row.sequence for row in rows])
         outcomes = remote.apply(rows, resolve=self._resolved)
         self._ledger.note([self._talk.cleaner.outcome(row) for row in outcomes])
         self._keep_assigned(rows, outcomes)
@@ -96,13 +97,15 @@ class Making:
             raise Refused(why)
         return replace(row, after=platform.resolve(row.after, assigned))
 
-    def _outside(self, rows: list[Any], batch_size: int | None) -> None:
+    def _outside(self, rows: list[Any], batch_size: int | None, *, meanwhile: Callable[[], None]) -> None:
         if batch_size is None:
             msg = "The plan has changes for the outside system, but its connector has no apply()."
             raise Internal(msg)
         for batch in self._batches(rows, batch_size):
-            self._ledger.flush(intend=[row.sequence for row in batch])
+            self._ledger.intend([row.sequence for row in batch])
             self._talk.send(encode_apply(batch))
+            self._ledger.flush()
+            meanwhile()
             self._await_outcomes(batch)
 
     def _batches(self, rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
@@ -148,3 +151,25 @@ class Making:
         for outcome in outcomes:
             if outcome.assigned is not None and named[outcome.sequence] in self._wanted:
                 self._assigned[named[outcome.sequence]] = from_json(outcome.assigned)
+
+
+class _Pages:
+    """Pages of a plan, one after another; the next may be read before it is asked for."""
+
+    def __init__(self, read: Callable[[int], list[Any]]) -> None:
+        self._read = read  # what comes after a sequence
+        self._page: list[Any] = []
+        self._ahead: list[Any] | None = None
+
+    def read_ahead(self) -> None:
+        """Read the next page, unless that has been done."""
+        if self._ahead is None:
+            self._ahead = self._read(self._page[-1].sequence if self._page else 0)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        while True:
+            self.read_ahead()
+            self._page, self._ahead = self._ahead or [], None
+            if not self._page:
+                return
+            yield self._page

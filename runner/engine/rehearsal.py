@@ -22,7 +22,7 @@ def rehearse(job: Job, *, talk: Talk, ledger: Ledger, around: Surroundings) -> N
         after = 0
         while page := _page(job, around, destructive=destructive, after=after):
             after = page[-1].sequence
-            rows = [changes.stored(row) for row in page if row.target == Target.PLATFORM]
+            rows = [changes.planned(row) for row in page if row.target == Target.PLATFORM]
             if talk.remote is not None:
                 ledger.note(talk.remote.conflicts(rows))
             elif rows:

@@ -215,8 +215,9 @@ def drop_destructive(c: sa.Connection, job_id: int, *, why: str, now: datetime) 
     ).rowcount
 
 
+_wanted = ("sequence", "target", "op", "kind", "key", "subject", "before", "after")
 _page = Prepared(
-    sa.select(changes)
+    sa.select(*(changes.c[name] for name in _wanted))
     .where(changes.c.job_id == sa.bindparam("b_job"), changes.c.sequence > sa.bindparam("b_after"))
     .where(changes.c.state == _PLANNED, changes.c.destructive == sa.bindparam("b_destructive"))
     .order_by(changes.c.sequence)
@@ -227,10 +228,26 @@ _page = Prepared(
 def page(c: sa.Connection, job_id: int, *, destructive: bool, after: int, limit: int) -> list[Any]:
     """The next planned changes in the order in which they are made, from sequence ``after`` on.
 
-    Rows of the table: what is only passed on needn't be understood; ``stored`` makes a value of one.
+    Rows of the table, with what is needed to make them: what is only passed on needn't be
+    understood; ``planned`` makes a value of one.
     """
     values = {"b_job": job_id, "b_after": after, "b_destructive": destructive, "b_limit": limit}
     return _page.rows(c, values)
+
+
+def planned(row: Any) -> StoredChange:
+    """A row of ``page`` as a value."""
+    return StoredChange(
+        sequence=row.sequence,
+        target=_TARGETS[row.target],
+        op=_OPS[row.op],
+        kind=row.kind,
+        key=row.key,
+        subject=row.subject,
+        before=from_json(row.before),
+        after=from_json(row.after),
+        state=ChangeState.PLANNED,
+    )
 
 
 def intended(c: sa.Connection, job_id: int, *, after: int, limit: int) -> list[StoredChange]:
@@ -287,11 +304,13 @@ def stored(row: Any) -> StoredChange:
     )
 
 
-# Changes that lie together and fare alike are written by one statement: most of a plan does.
+# Changes that lie together and fare alike are written by one statement: most of a plan does. What fares
+# like no other, as what was given an id, is named by its whole key: SQLite finds it in one step then.
 _together = sa.and_(
     changes.c.job_id == sa.bindparam("b_job"),
     changes.c.sequence.between(sa.bindparam("b_first"), sa.bindparam("b_last")),
 )
+_alone = sa.and_(changes.c.job_id == sa.bindparam("b_job"), changes.c.sequence == sa.bindparam("b_first"))
 _intend = Prepared(sa.update(changes).where(_together, changes.c.state == _PLANNED).values(state=_INTENDED))
 
 
@@ -301,37 +320,42 @@ def intend(c: sa.Connection, job_id: int, sequences: Iterable[int]) -> None:
     _intend.each(c, [{"b_job": job_id, "b_first": first, "b_last": last} for first, last, _ in runs])
 
 
-_settle = Prepared(
-    sa.update(changes)
-    .where(_together, sa.or_(changes.c.state == _PLANNED, changes.c.state == _INTENDED))
-    .values(
-        state=sa.bindparam("b_state"),
-        error=sa.bindparam("b_error"),
-        assigned=sa.bindparam("b_assigned"),
-        settled=sa.bindparam("b_now"),
+_settle, _settle_one = (
+    Prepared(
+        sa.update(changes)
+        .where(which, sa.or_(changes.c.state == _PLANNED, changes.c.state == _INTENDED))
+        .values(
+            state=sa.bindparam("b_state"),
+            error=sa.bindparam("b_error"),
+            assigned=sa.bindparam("b_assigned"),
+            settled=sa.bindparam("b_now"),
+        )
     )
+    for which in (_together, _alone)
 )
 
 
 def settle(c: sa.Connection, job_id: int, outcomes: Iterable[OutcomeRow], *, now: datetime) -> None:
     """Record what became of changes; one that is settled already keeps its outcome."""
     micros = to_micros(now)
-    runs = _runs((row.sequence, (row.state, row.message, row.assigned)) for row in outcomes)
-    _settle.each(
-        c,
-        [
-            {
-                "b_job": job_id,
-                "b_first": first,
-                "b_last": last,
-                "b_state": _VALUES[state],
-                "b_error": message,
-                "b_assigned": assigned,
-                "b_now": micros,
-            }
-            for first, last, (state, message, assigned) in runs
-        ],
-    )
+    runs: list[dict[str, Any]] = []
+    single: list[dict[str, Any]] = []
+    told = ((row.sequence, (row.state, row.message, row.assigned)) for row in outcomes)
+    for first, last, (state, message, assigned) in _runs(told):
+        values = {
+            "b_job": job_id,
+            "b_first": first,
+            "b_state": _VALUES[state],
+            "b_error": message,
+            "b_assigned": assigned,
+            "b_now": micros,
+        }
+        if first == last:
+            single.append(values)
+        else:
+            runs.append({**values, "b_last": last})
+    _settle.each(c, runs)
+    _settle_one.each(c, single)
 
 
 def _runs(rows: Iterable[tuple[int, V]]) -> Iterator[tuple[int, int, V]]:

@@ -213,11 +213,14 @@ def _batch_size(connector: object) -> int | None:
     return connector.batch_size if isinstance(connector, WritesOutside) else None
 
 
+_OPS = {op.value: op for op in Op}  # looked up, a member costs a tenth of what its class takes
+
+
 def _stored(change: dict[str, Any]) -> StoredChange:
     return StoredChange(
         sequence=change["sequence"],
         target=Target.OUTSIDE,
-        op=Op(change["op"]),
+        op=_OPS[change["op"]],
         kind=change["kind"],
         key=change["key"],
         subject=change["subject"],
@@ -228,7 +231,7 @@ def _stored(change: dict[str, Any]) -> StoredChange:
 
 
 def _outcome_row(outcome: ChangeOutcome) -> list[Any]:
-    return [outcome.sequence, outcome.state.value, outcome.message, values_to_json(outcome.assigned)]
+    return [outcome.sequence, outcome.state, outcome.message, values_to_json(outcome.assigned)]
 
 
 class _Rows:
