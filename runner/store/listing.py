@@ -122,9 +122,9 @@ def page(c: sa.Connection, wanted: Wanted, part: Cut) -> list[JobView]:
         places = _places(c, wanted)
         if len(places) <= _MOST_MERGED:
             return _merged_page(c, wanted, part, places)
-    query = _page_query(wanted, part.key is not None, part.backwards)
-    values = {"b_key": part.key, "b_limit": part.limit, "b_offset": part.offset}
-    rows = query.rows(c, values)
+    query = _page_query(_sort(wanted), part.key is not None, part.backwards)
+    cut = {"b_key": part.key, "b_limit": part.limit, "b_offset": part.offset}
+    rows = query.rows(c, {**cut, **_values(wanted)})
     found = [_view(row) for row in rows]
     return found[::-1] if part.backwards else found
 
@@ -143,9 +143,8 @@ def _merged_page(c: sa.Connection, wanted: Wanted, part: Cut, places: list[int])
         return []
     parts = []
     for place in places:
-        query = sa.select(jobs.c.id).where(
-            *_conditions(replace(wanted, project_id=None, connection_id=place))
-        )
+        of_place = replace(wanted, project_id=None, connection_id=place)
+        query = sa.select(jobs.c.id).where(*_conditions(of_place, connection=place))
         if part.key is not None:
             query = query.where(jobs.c.id > part.key if part.backwards else jobs.c.id < part.key)
         # As many of each as the page could have: only so PostgreSQL reads them in their order.
@@ -153,7 +152,7 @@ def _merged_page(c: sa.Connection, wanted: Wanted, part: Cut, places: list[int])
         parts.append(sa.select(nearest.subquery().c.id))
     merged = sa.union_all(*parts).subquery()
     ordered = _by_id(sa.select(merged.c.id), merged.c.id, part)
-    found = list(c.scalars(ordered.limit(part.limit).offset(part.offset)))
+    found = list(c.scalars(ordered.limit(part.limit).offset(part.offset), _values(wanted)))
     rows = c.execute(_views.where(jobs.c.id.in_(found)).order_by(jobs.c.id.desc()))
     return [_view(tuple(row)) for row in rows]
 
@@ -173,6 +172,30 @@ def _page_query(wanted: Wanted, goes_on: bool, backwards: bool) -> Prepared:
     return Prepared(query.limit(sa.bindparam("b_limit")).offset(sa.bindparam("b_offset")))
 
 
+_CONNECTION = sa.bindparam("b_connection", type_=sa.BigInteger)
+_PROJECT = sa.bindparam("b_project", type_=sa.BigInteger)
+_USER = sa.bindparam("b_user", type_=sa.Text)
+
+
+def _sort(wanted: Wanted) -> Wanted:
+    """What listings have in common that differ only in whose jobs they are of: one statement serves them."""
+    return replace(
+        wanted,
+        connection_id=None if wanted.connection_id is None else 0,
+        project_id=None if wanted.project_id is None else 0,
+        user=None if wanted.user is None else "",
+    )
+
+
+def _values(wanted: Wanted) -> dict[str, Any]:
+    """Whose jobs they are of."""
+    return {
+        "b_connection": wanted.connection_id,
+        "b_project": wanted.project_id,
+        "b_user": None if wanted.user is None else address_key(wanted.user),
+    }
+
+
 _MOST_MERGED = 100  # connections of a project; of one with more, its jobs are looked for among all
 
 _BOOLEANS = ("automatic", "preview", "cancel_requested", "is_file_upload", "debug_mode", "inaccessible")
@@ -189,17 +212,26 @@ def _view(row: Sequence[Any]) -> JobView:
 
 def count(c: sa.Connection, wanted: Wanted) -> int:
     """How many jobs are wanted."""
+    [row] = _count_query(_sort(wanted)).rows(c, _values(wanted))
+    number: int = row.number
+    return number
+
+
+@lru_cache(maxsize=128)
+def _count_query(wanted: Wanted) -> Prepared:
+    """The statement of a count, built once for each sort."""
     query = sa.select(sa.func.count()).select_from(jobs)
     # A join that no condition needs would be made for each row all the same.
     if wanted.project_id is not None:
         query = query.join(connections, connections.c.id == jobs.c.connection_id)
     if wanted.previews or (wanted.automatic and len(wanted.kinds) == len(Kind)):
         # What was started by itself has an index that knows the previews.
-        return c.scalar(query.where(*_conditions(wanted))) or 0
+        return Prepared(sa.select(query.where(*_conditions(wanted)).scalar_subquery().label("number")))
     # All without the previews, which are few: so two indexes alone answer the common question.
     wanted = replace(wanted, previews=True)
-    previews = query.where(sa.text("preview"), *_conditions(wanted, hide=True))
-    return (c.scalar(query.where(*_conditions(wanted))) or 0) - (c.scalar(previews) or 0)
+    every = query.where(*_conditions(wanted)).scalar_subquery()
+    previews = query.where(sa.text("preview"), *_conditions(wanted, hide=True)).scalar_subquery()
+    return Prepared(sa.select((every - previews).label("number")))
 
 
 _UNSUCCESSFUL: sa.ColumnElement[bool] = sa.literal_column(
@@ -222,7 +254,9 @@ def _open() -> sa.Select[Any]:
     return sa.select(sa.union_all(*parts).subquery().c.id)
 
 
-def _conditions(wanted: Wanted, *, hide: bool = False) -> list[sa.ColumnElement[bool]]:
+def _conditions(
+    wanted: Wanted, *, hide: bool = False, connection: int | sa.BindParameter[int] = _CONNECTION
+) -> list[sa.ColumnElement[bool]]:
     """What is asked of a job; ``hide`` what would lead the planner to a larger index."""
     narrow = (wanted.connection_id, wanted.project_id, wanted.user) != (None, None, None)
     hide_kind = (
@@ -236,9 +270,9 @@ def _conditions(wanted: Wanted, *, hide: bool = False) -> list[sa.ColumnElement[
     if not wanted.previews:
         found.append(~jobs.c.preview)
     if wanted.connection_id is not None:
-        found.append(jobs.c.connection_id == wanted.connection_id)
+        found.append(jobs.c.connection_id == connection)
     if wanted.project_id is not None:
-        found.append(connections.c.project_id == wanted.project_id)
+        found.append(connections.c.project_id == _PROJECT)
     if wanted.automatic is not None:
         # As the indexes of these jobs say it; those of users and connections know it themselves.
         found.append(jobs.c.automatic == wanted.automatic if narrow else _BY_ITSELF[wanted.automatic])
@@ -251,7 +285,7 @@ def _conditions(wanted: Wanted, *, hide: bool = False) -> list[sa.ColumnElement[
         found.append(jobs.c.outcome == "succeeded" if wanted.succeeded else unsuccessful)
     if wanted.user is not None:
         # Looked up first: so the jobs are a range of their index, and those of nobody are none at once.
-        email = users.c.email_key == address_key(wanted.user)
+        email = users.c.email_key == _USER
         user = sa.func.coalesce(jobs.c.user_id, 0) if hide else jobs.c.user_id
         found.append(user == sa.select(users.c.id).where(email).scalar_subquery())
     return found
