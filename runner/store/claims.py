@@ -350,13 +350,13 @@ class LostClaim(Exception):
     """A run's job isn't its own any more: another daemon took it back."""
 
 
-_still_mine = sa.select(jobs.c.id).where(_mine).with_for_update(read=True)
+_still_mine = Prepared(sa.select(jobs.c.id).where(_mine).with_for_update(read=True))
 
 
 def hold(c: sa.Connection, job: Job) -> None:
     """Make sure, for this transaction, that a running job is ours; else ``LostClaim``."""
     values = {"b_job_id": job.id, "b_owner": job.owner, "b_attempt": job.attempt}
-    if c.execute(_still_mine, values).first() is None:
+    if not _still_mine.rows(c, values):
         raise LostClaim
 
 
