@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
-from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -233,19 +232,20 @@ _TASK_FIELDS: Mapping[str, Callable[[Any], Any]] = {
 
 
 _TASK_COLUMNS = ("id", "task_id", "status_updated", *_TASK_FIELDS)
+_TASK_BOUND = {f"b_{name}": name for name in _TASK_FIELDS}
 
 
-def _load(w: Writing, batch: Sequence[StoredChange]) -> dict[str, SimpleNamespace]:
+def _load(w: Writing, batch: Sequence[StoredChange]) -> dict[str, dict[str, Any]]:
     """The tasks that a batch is about, by the API's id ("7-T21")."""
     wanted: dict[int, list[str]] = {}
     for change in batch:
         number, _, task_id = change.key.partition("-")
         if number.isdecimal() and task_id:
             wanted.setdefault(int(number), []).append(task_id)
-    found: dict[str, SimpleNamespace] = {}
+    found: dict[str, dict[str, Any]] = {}
     for project_id, task_ids in wanted.items():
         for row in _some_tasks.rows(w.c, {"b_project": project_id, "b_list": listed(task_ids)}):
-            found[f"{project_id}-{row.task_id}"] = SimpleNamespace(**row._asdict())
+            found[f"{project_id}-{row.task_id}"] = dict(zip(_TASK_COLUMNS, row, strict=True))
     return found
 
 
@@ -270,13 +270,13 @@ def _unknown(after: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _differing(row: SimpleNamespace, expected: Mapping[str, Any] | None) -> str | None:
+def _differing(row: Mapping[str, Any], expected: Mapping[str, Any] | None) -> str | None:
     """The first expected field that the task doesn't have, as a sentence; None if all agree."""
     for name, value in (expected or {}).items():
         column = _TASK_FIELDS.get(name)
         if column is None:
             continue
-        there = getattr(row, name)
+        there = row[name]
         if name == "results":
             there, value = from_json(there), dict(value)  # noqa: PLW2901 - compared as values
         if there != value:
@@ -303,23 +303,23 @@ def _tasks(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
         if unknown is not None:
             outcomes.append(failed(change, unknown))
             continue
-        fields = {name: column(after[name]) for name, column in _TASK_FIELDS.items() if name in after}
-        if fields.get("status", row.status) != row.status:
-            row.status_updated = w.micros
-        vars(row).update(fields)  # a later change of this batch finds the task as this one leaves it
+        fields = {name: _TASK_FIELDS[name](value) for name, value in after.items() if name in _TASK_FIELDS}
+        if fields.get("status", row["status"]) != row["status"]:
+            row["status_updated"] = w.micros
+        row |= fields  # a later change of this batch finds the task as this one leaves it
         updates.append(
             {
-                "b_id": row.id,
+                "b_id": row["id"],
                 "b_updated": w.micros,
-                "b_status_updated": row.status_updated,
-                **{f"b_{name}": getattr(row, name) for name in _TASK_FIELDS},
+                "b_status_updated": row["status_updated"],
+                **{bound: row[name] for bound, name in _TASK_BOUND.items()},
             }
         )
         if "note" in after:
-            written.append(_note_row(w, row.id, after["note"]))
+            written.append(_note_row(w, row["id"], after["note"]))
         elif change.before and "note" in change.before:
             # A revert: what the run said of the task goes with what it did to it.
-            _take_back_note(w, row.id, change.before["note"])
+            _take_back_note(w, row["id"], change.before["note"])
         outcomes.append(done(change))
     _update_task.each(w.c, updates)
     _insert_note.each(w.c, _unwritten(w, written))
@@ -396,7 +396,7 @@ def _notes(w: Writing, batch: Sequence[StoredChange]) -> list[OutcomeRow]:
             outcomes.append(conflict(change, f"there is no task {change.key} any more."))
             continue
         text = (change.after or change.before or {})["text"]
-        (unwanted if change.op is Op.DELETE else wanted).append((row.id, text))
+        (unwanted if change.op is Op.DELETE else wanted).append((row["id"], text))
         outcomes.append(done(change))
     # A batch adds or deletes, never both: what is destructive comes after all else.
     _delete_note.each(w.c, [{"b_task": task, "b_text": text} for task, text in unwanted])
