@@ -83,7 +83,6 @@ class Making:
         self._keep_assigned(rows, self._ledger.write(write))
 
     def _on_remote(self, remote: Platform, rows: list[StoredChange]) -> None:
-        self._ledger.flush()
         self._ledger.intend([row.sequence for row in rows])
         outcomes = remote.apply(rows, resolve=self._resolved)
         self._ledger.note([self._talk.cleaner.outcome(row) for row in outcomes])
