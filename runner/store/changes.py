@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from runner.messages import OutcomeRow, PlanRow
-from runner.model.changes import DESTRUCTIVE, ChangeState, Op, StoredChange, Target
+from runner.model.changes import DESTRUCTIVE, OPS, ChangeState, Op, StoredChange, Target
 from runner.model.jobs import Job
 from runner.store.prepared import Prepared
 from runner.store.schema import changes, jobs, reads
@@ -27,7 +27,6 @@ _counted = sa.or_(changes.c.state != sa.literal_column("'skipped'"), changes.c.e
 
 # Looked up in a dictionary, a member or its value costs a tenth of what its class takes.
 _TARGETS = {member.value: member for member in Target}
-_OPS = {member.value: member for member in Op}
 _STATES = {member.value: member for member in ChangeState}
 _VALUES: dict[Target | Op | ChangeState, str] = {
     member: member.value for enum in (Target, Op, ChangeState) for member in enum
@@ -240,7 +239,7 @@ def planned(row: Any) -> StoredChange:
     return StoredChange(
         sequence=row.sequence,
         target=_TARGETS[row.target],
-        op=_OPS[row.op],
+        op=OPS[row.op],
         kind=row.kind,
         key=row.key,
         subject=row.subject,
@@ -288,20 +287,10 @@ def journal(c: sa.Connection, job_id: int, *, after: int, limit: int) -> list[St
 
 def stored(row: Any) -> StoredChange:
     """A row of ``changes`` as a value."""
-    return StoredChange(
-        sequence=row.sequence,
-        target=_TARGETS[row.target],
-        op=_OPS[row.op],
-        kind=row.kind,
-        key=row.key,
-        subject=row.subject,
-        before=from_json(row.before),
-        after=from_json(row.after),
-        state=_STATES[row.state],
-        error=row.error,
-        why=row.why,
-        assigned=from_json(row.assigned),
-    )
+    change = planned(row)
+    change.state = _STATES[row.state]
+    change.error, change.why, change.assigned = row.error, row.why, from_json(row.assigned)
+    return change
 
 
 # Changes that lie together and fare alike are written by one statement: most of a plan does. What fares
